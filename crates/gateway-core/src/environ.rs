@@ -1,0 +1,382 @@
+//! The request's variables.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Version};
+
+use crate::exchange::{ConnectionInfo, Exchange};
+use crate::headers::Headers;
+use crate::target::{self, Target};
+use crate::{Address, Disconnected, ErrorStream, Input, ServerInfo};
+
+/// A request, and what surrounds it: PEP 3333's `environ`, typed.
+///
+/// Paths come raw and decoded. The raw form loses nothing; the decoded form is what most code
+/// wants. [`var`](Environ::var) and [`vars`](Environ::vars) give the CGI view of the same.
+///
+/// # Examples
+///
+/// ```
+/// use gateway_core::{Environ, Response, Result, StartResponse, http::StatusCode};
+///
+/// fn app(environ: Environ, start_response: StartResponse) -> Result<Response> {
+///     let agent = environ.header("user-agent").map(String::from_utf8_lossy).unwrap_or_default();
+///     let answer = format!("{} {} by {agent}\n", environ.method(), environ.path_info());
+///     Ok(start_response.start(StatusCode::OK, ()).with_body(answer))
+/// }
+/// ```
+///
+/// Source: PEP 3333, "`environ` Variables"; RFC 3875 §4.1.
+pub struct Environ {
+    method: Method,
+    version: Version,
+    target: Target,
+    headers: Headers,
+    input: Input,
+    extensions: Extensions,
+    exchange: Arc<dyn Exchange>,
+    overrides: Option<Box<Overrides>>,
+}
+
+/// What middleware set in place of what the server said.
+#[derive(Default)]
+pub(crate) struct Overrides {
+    remote: Option<Address>,
+    url_scheme: Option<Cow<'static, str>>,
+    authority: Option<Cow<'static, str>>,
+    pub(crate) vars: BTreeMap<String, String>,
+}
+
+impl Environ {
+    /// For servers: a request without fields and body; add them with
+    /// [`with_fields`](Environ::with_fields) or [`with_headers`](Environ::with_headers), and
+    /// [`with_input`](Environ::with_input).
+    ///
+    /// `target` is the request target as it came, in origin-form, absolute-form, or `*`; with
+    /// CONNECT in authority-form. A byte that is not ASCII is percent-encoded.
+    ///
+    /// Source: RFC 9112 §3.2.
+    pub fn new(
+        exchange: Arc<dyn Exchange>,
+        method: Method,
+        version: Version,
+        target: Bytes,
+    ) -> Environ {
+        let target = target::ascii(target);
+        let target = match method {
+            // Extended CONNECT (RFC 8441) has a path.
+            Method::CONNECT if !target.starts_with(b"/") => Target::authority_form(target),
+            _ => Target::new(target),
+        };
+        Environ {
+            method,
+            version,
+            target,
+            headers: Headers::empty(),
+            input: Input::empty(),
+            extensions: Extensions::new(),
+            exchange,
+            overrides: None,
+        }
+    }
+
+    /// For servers that have the head as bytes: the positions of each field's name and value in
+    /// `bytes`. Nothing is copied, and no map is built until somebody asks for one; only a head of
+    /// more than 65,535 bytes is made a map at once.
+    ///
+    /// Values must be free of surrounding blanks and of control characters. A field that does not
+    /// lie within `bytes` is left out.
+    pub fn with_fields(
+        mut self,
+        bytes: Bytes,
+        positions: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+    ) -> Environ {
+        self.headers = Headers::from_positions(bytes, positions);
+        self
+    }
+
+    /// For servers whose protocol has a map already.
+    pub fn with_headers(mut self, headers: HeaderMap) -> Environ {
+        self.headers = Headers::from_map(headers);
+        self
+    }
+
+    /// The same request with another body.
+    pub fn with_input(mut self, input: Input) -> Environ {
+        self.set_input(input);
+        self
+    }
+
+    /// The request method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Replaces the method, for middleware.
+    pub fn set_method(&mut self, method: Method) {
+        self.method = method;
+    }
+
+    /// The version of the protocol that the request came by.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// `http` or `https`, unless middleware knows better.
+    pub fn url_scheme(&self) -> &str {
+        match self.overrides.as_deref().and_then(|set| set.url_scheme.as_deref()) {
+            Some(scheme) => scheme,
+            None => self.exchange.connection().url_scheme,
+        }
+    }
+
+    /// Replaces the URL scheme, for middleware that trusts a proxy.
+    pub fn set_url_scheme(&mut self, scheme: impl Into<Cow<'static, str>>) {
+        self.overrides_mut().url_scheme = Some(scheme.into());
+    }
+
+    /// The host, and the port if it was given, that the request is for: from the target where it
+    /// names one, else from the Host field, unless middleware knows better.
+    ///
+    /// `None` where neither is there, or the field is no text; `""` for an empty Host field.
+    ///
+    /// Source: RFC 9112 §3.2.2 and §3.3.
+    pub fn authority(&self) -> Option<&str> {
+        let authority = self.stated_authority().or_else(|| self.header("host"))?;
+        std::str::from_utf8(authority).ok()
+    }
+
+    /// Replaces the authority, for middleware that trusts a proxy.
+    pub fn set_authority(&mut self, authority: impl Into<Cow<'static, str>>) {
+        self.overrides_mut().authority = Some(authority.into());
+    }
+
+    /// The authority that goes before the Host field.
+    pub(crate) fn stated_authority(&self) -> Option<&[u8]> {
+        self.overrides
+            .as_deref()
+            .and_then(|set| set.authority.as_deref())
+            .map(str::as_bytes)
+            .or_else(|| self.target.authority())
+    }
+
+    /// Where the peer is, unless middleware knows better.
+    pub fn remote_addr(&self) -> &Address {
+        match self.overrides.as_deref().and_then(|set| set.remote.as_ref()) {
+            Some(remote) => remote,
+            None => &self.exchange.connection().remote,
+        }
+    }
+
+    /// Replaces the peer's address, for middleware that trusts a proxy.
+    pub fn set_remote_addr(&mut self, remote: Address) {
+        self.overrides_mut().remote = Some(remote);
+    }
+
+    /// Where the peer connected to.
+    pub fn local_addr(&self) -> &Address {
+        &self.exchange.connection().local
+    }
+
+    /// The server's facts.
+    pub fn server(&self) -> &ServerInfo {
+        &self.exchange.connection().server
+    }
+
+    /// Whether the call runs on a thread that other connections wait for, so that blocking belongs
+    /// into [`Reply::Blocking`](crate::Reply::Blocking).
+    pub fn nonblocking(&self) -> bool {
+        self.exchange.connection().nonblocking
+    }
+
+    /// The request target as it came.
+    pub fn raw_target(&self) -> &str {
+        target::text(self.target.raw())
+    }
+
+    /// The part of the path, decoded, that led to this application: empty at the root.
+    ///
+    /// What is no UTF-8 becomes U+FFFD.
+    pub fn script_name(&self) -> Cow<'_, str> {
+        target::decode_text(self.target.script_name())
+    }
+
+    /// The same as it came.
+    pub fn raw_script_name(&self) -> &str {
+        target::text(self.target.script_name())
+    }
+
+    /// The rest of the path, decoded: what this application is to make sense of.
+    ///
+    /// It is empty for a request to the very place where the application is mounted, for an
+    /// absolute-form target without a path, where it means the same as `/`, and with CONNECT. It is
+    /// `*` where the request is for the server as a whole (`OPTIONS *`). Empty segments, `.` and
+    /// `..` stay as they are.
+    ///
+    /// What is no UTF-8 becomes U+FFFD, and a `%2F` cannot be told from a `/`: routers that care
+    /// split [`raw_path_info`](Environ::raw_path_info) and decode the segments.
+    ///
+    /// Source: RFC 3875 §4.1.5; RFC 9110 §4.2.3.
+    pub fn path_info(&self) -> Cow<'_, str> {
+        target::decode_text(self.target.path_info())
+    }
+
+    /// The same, decoded to the bytes that it is.
+    pub fn path_info_bytes(&self) -> Cow<'_, [u8]> {
+        target::decode(self.target.path_info())
+    }
+
+    /// The same as it came.
+    pub fn raw_path_info(&self) -> &str {
+        target::text(self.target.path_info())
+    }
+
+    /// What stands behind the `?`, as it came; `None` where there is no `?`.
+    pub fn query_string(&self) -> Option<&str> {
+        self.target.query().map(target::text)
+    }
+
+    /// Moves a prefix of the path info to the script name, if the path info begins with the
+    /// segments of `prefix`, and says whether it did. [`Mount`](crate::Mount) is made of it.
+    ///
+    /// `prefix` is decoded, begins with `/` and does not end with it; the empty one is always there,
+    /// and any other is never. Segments are compared decoded, and only a raw `/` separates them:
+    /// `/a%2Fb` is not under `/a`. Nothing is allocated and the raw path stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_core::{Application, Environ, Reply, StartResponse};
+    ///
+    /// /// `/v1/…` goes to one application, everything else to the other.
+    /// struct Versions<A, B>(A, B);
+    ///
+    /// impl<A: Application, B: Application> Application for Versions<A, B> {
+    ///     fn call(&self, mut environ: Environ, start_response: StartResponse) -> Reply {
+    ///         if environ.enter("/v1") {
+    ///             // Of `/v1/users`, the script name is now `/v1` and the path info `/users`.
+    ///             self.0.call(environ, start_response)
+    ///         } else {
+    ///             self.1.call(environ, start_response)
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn enter(&mut self, prefix: &str) -> bool {
+        match self.target.prefix_len(prefix) {
+            Some(len) => {
+                self.target.shift(len);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The first value of the header field `name`, in any case; as bytes, since a value need not
+    /// be text. For the host that the request is for, see [`authority`](Environ::authority).
+    pub fn header(&self, name: impl AsRef<str>) -> Option<&[u8]> {
+        self.headers.get(name.as_ref())
+    }
+
+    /// All header fields, in the order they came in, with names in the case they came in. Once
+    /// [`headers_mut`](Environ::headers_mut) was called, or where the server has a map, they are
+    /// those of the map: names in lower case, fields of one name together.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter()
+    }
+
+    /// The header fields as a map, which is built at the first call.
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers.map()
+    }
+
+    /// The header fields as a map, to change; from then on it is the only source.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.map_mut()
+    }
+
+    /// The request body, to be read in place.
+    pub fn input(&mut self) -> &mut Input {
+        &mut self.input
+    }
+
+    /// The request body, to keep or to wrap; one that has ended stays.
+    pub fn take_input(&mut self) -> Input {
+        let taken = Input::taken(self.input.declared_len());
+        std::mem::replace(&mut self.input, taken)
+    }
+
+    /// Replaces the request body, for middleware.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_core::{Environ, Input, Result};
+    ///
+    /// /// Lets the application inside read the body again.
+    /// fn peek(environ: &mut Environ) -> Result<()> {
+    ///     let body = environ.input().collect(1 << 20)?;
+    ///     // … look at it …
+    ///     environ.set_input(Input::from_bytes(body));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn set_input(&mut self, input: Input) {
+        self.input = input;
+        self.input.attach(&self.exchange);
+    }
+
+    /// The length of the body where the message declares it.
+    pub(crate) fn declared_len(&self) -> Option<u64> {
+        self.input.declared_len()
+    }
+
+    /// Where to complain: `wsgi.errors`.
+    pub fn errors(&self) -> &ErrorStream {
+        &self.exchange.connection().errors
+    }
+
+    /// A future that is ready when the peer has gone; owned, so that it may outlive the environ.
+    pub fn disconnected(&self) -> Disconnected {
+        Disconnected::new(Arc::clone(&self.exchange))
+    }
+
+    /// Values that middleware and servers attach to the request, by type.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The same, to change.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
+    pub(crate) fn overrides(&self) -> Option<&Overrides> {
+        self.overrides.as_deref()
+    }
+
+    pub(crate) fn overrides_mut(&mut self) -> &mut Overrides {
+        self.overrides.get_or_insert_default()
+    }
+
+    pub(crate) fn connection(&self) -> &ConnectionInfo {
+        self.exchange.connection()
+    }
+}
+
+impl fmt::Debug for Environ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environ")
+            .field("method", &self.method)
+            .field("version", &self.version)
+            .field("target", &self.raw_target())
+            .field("headers", &self.headers)
+            .field("input", &self.input)
+            .finish_non_exhaustive()
+    }
+}
