@@ -1,0 +1,150 @@
+//! What a head says, checked in one pass.
+
+use gateway_core::http::StatusCode;
+use gateway_core::http::header::{self, HeaderName};
+use gateway_core::{ApplicationError, ErrorStream, Head, Result};
+
+/// The facts of a checked head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Facts {
+    pub(crate) declared: Option<u64>,
+    pub(crate) close: bool,
+    pub(crate) has_date: bool,
+    pub(crate) has_server: bool,
+    pub(crate) has_trailer: bool,
+}
+
+/// Reads the fields that concern the server and removes those that are the hop's own.
+pub(crate) fn check(head: &mut Head, errors: &ErrorStream) -> Result<Facts> {
+    let mut facts = Facts::default();
+    let mut hop_by_hop = false;
+    for (name, value) in &head.headers {
+        if *name == header::CONTENT_LENGTH {
+            let length = parse_length(value.as_bytes());
+            if length.is_none() || facts.declared.is_some_and(|first| Some(first) != length) {
+                return Err(ApplicationError::InvalidContentLength.into());
+            }
+            facts.declared = length;
+        } else if *name == header::DATE {
+            facts.has_date = true;
+        } else if *name == header::SERVER {
+            facts.has_server = true;
+        } else if *name == header::TRAILER {
+            facts.has_trailer = true;
+        } else if *name == header::CONNECTION {
+            let value = value.as_bytes();
+            facts.close |= value
+                .split(|&b| b == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+            hop_by_hop |= !value.eq_ignore_ascii_case(b"close");
+        } else {
+            hop_by_hop |= is_hop_by_hop(name, head.status);
+        }
+    }
+    if hop_by_hop {
+        remove_hop_by_hop(head, errors);
+    }
+    Ok(facts)
+}
+
+/// RFC 9110 §7.6.1. `Upgrade` belongs to 101 and 426, whose meaning it is.
+fn is_hop_by_hop(name: &HeaderName, status: StatusCode) -> bool {
+    if *name == header::UPGRADE {
+        return status != StatusCode::SWITCHING_PROTOCOLS && status != StatusCode::UPGRADE_REQUIRED;
+    }
+    *name == header::TRANSFER_ENCODING
+        || *name == header::TE
+        || *name == "keep-alive"
+        || *name == "proxy-connection"
+}
+
+fn remove_hop_by_hop(head: &mut Head, errors: &ErrorStream) {
+    let status = head.status;
+    let names: Vec<HeaderName> = head
+        .headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name, status) || *name == header::CONNECTION)
+        .cloned()
+        .collect();
+    for name in names {
+        head.headers.remove(&name);
+        // Those two are the usual way to ask for an upgrade, and the server says them itself.
+        if !(name == header::CONNECTION && status == StatusCode::SWITCHING_PROTOCOLS) {
+            errors.line(format_args!(
+                "the application set `{name}`, which belongs to the server; it was removed"
+            ));
+        }
+    }
+}
+
+/// 1*DIGIT, without overflow (RFC 9110 §8.6).
+fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0u64, |length, &b| {
+        let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
+        length.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::http::{HeaderMap, HeaderValue};
+
+    fn checked(fields: &[(&'static str, &'static str)]) -> (Result<Facts>, Head, Vec<String>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let mut head = Head::new(StatusCode::OK, headers);
+        let (errors, lines) = ErrorStream::memory();
+        let facts = check(&mut head, &errors);
+        (facts, head, lines.take())
+    }
+
+    #[test]
+    fn a_length_is_one_decimal_number() {
+        let (facts, ..) = checked(&[("content-length", "18446744073709551615")]);
+        assert_eq!(facts.expect("it fits").declared, Some(u64::MAX));
+        for wrong in ["", "-1", "+1", "1 ", "0x1", "1, 1", "18446744073709551616"] {
+            let (facts, ..) = checked(&[("content-length", wrong)]);
+            assert!(facts.is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn two_lengths_must_agree() {
+        assert!(checked(&[("content-length", "5"), ("content-length", "3")]).0.is_err());
+        assert!(checked(&[("content-length", "5"), ("content-length", "5")]).0.is_ok());
+    }
+
+    #[test]
+    fn close_is_honoured_and_the_rest_of_the_hop_removed() {
+        let (facts, head, lines) =
+            checked(&[("connection", "x-mine, Close"), ("keep-alive", "1"), ("x-mine", "2")]);
+        assert!(facts.expect("it is sound").close);
+        assert_eq!(head.headers.len(), 1, "{head:?}");
+        assert_eq!(lines.len(), 2, "{lines:?}");
+    }
+
+    #[test]
+    fn a_plain_close_is_no_reason_to_complain() {
+        let (facts, _, lines) = checked(&[("connection", "close")]);
+        assert!(facts.expect("it is sound").close);
+        assert_eq!(lines, [""; 0]);
+    }
+
+    #[test]
+    fn an_upgrade_field_stays_where_it_means_something() {
+        for (status, stays) in [(101, true), (426, true), (200, false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("upgrade", HeaderValue::from_static("echo"));
+            let status = StatusCode::from_u16(status).expect("a status");
+            let mut head = Head::new(status, headers);
+            check(&mut head, &ErrorStream::memory().0).expect("it is sound");
+            assert_eq!(head.headers.contains_key("upgrade"), stays, "{status}");
+        }
+    }
+}
