@@ -1,0 +1,159 @@
+//! One exchange, as the application's handles see it.
+
+use std::sync::{Arc, MutexGuard};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
+use gateway_core::http::HeaderMap;
+use gateway_core::http_body::Frame;
+use gateway_core::{ApplicationError, Error, Head, PeerError, Result};
+use gateway_http1::{Event, Timeout};
+
+use crate::link::{Link, Read, State};
+use crate::{Phase, Transport};
+
+/// The handle that `Environ`, `StartResponse`, `Response` and `Input` hold.
+///
+/// The driver uses it again for the connection's next exchange if nobody else holds it. Otherwise
+/// it makes a new one, and the numbers tell an old handle from the present exchange.
+pub(crate) struct ConnectionExchange<T> {
+    pub(crate) link: Arc<Link<T>>,
+    pub(crate) number: u64,
+}
+
+impl<T: Transport> ConnectionExchange<T> {
+    /// The connection's state, if this exchange is still on.
+    fn state(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.link.lock();
+        if state.number == self.number {
+            Ok(state)
+        } else {
+            Err(ApplicationError::ExchangeOver.into())
+        }
+    }
+
+    /// What is buffered of the request body; `None` when more has to be read.
+    fn next_frame(&self) -> Result<Option<Option<Frame<Bytes>>>> {
+        let mut state = self.state()?;
+        let State { engine, out, .. } = &mut *state;
+        match engine.next_event() {
+            Ok(Event::Data(data)) => Ok(Some(Some(Frame::data(data)))),
+            Ok(Event::End(Some(trailers))) => Ok(Some(Some(Frame::trailers(trailers)))),
+            Ok(Event::NeedData) => {
+                engine.send_continue(out);
+                engine.body_wanted(true, self.link.transport.now());
+                Ok(None)
+            }
+            Ok(_) => Ok(Some(None)),
+            Err(gateway_http1::Error::BodyTimeout) => Err(PeerError::BodyTimeout.into()),
+            Err(error) => {
+                Err(PeerError::Malformed { status: error.status(), cause: Box::new(error) }.into())
+            }
+        }
+    }
+
+    fn body_not_wanted(&self) {
+        let mut state = self.link.lock();
+        let now = self.link.transport.now();
+        state.engine.body_wanted(false, now);
+        self.link.transport.note(Phase::Exchange, state.engine.poll_timeout());
+    }
+}
+
+impl<T: Transport> Exchange for ConnectionExchange<T> {
+    fn connection(&self) -> &ConnectionInfo {
+        &self.link.info
+    }
+
+    fn may_block(&self) -> bool {
+        self.link.transport.may_block()
+    }
+
+    fn on_head(&self, hook: HeadHook) {
+        if let Ok(mut state) = self.state() {
+            state.contract.on_head(hook);
+        }
+    }
+
+    fn on_end(&self, hook: EndHook) {
+        if let Ok(mut state) = self.state() {
+            state.contract.on_end(hook);
+        }
+    }
+
+    fn early_hints(&self, headers: &HeaderMap) {
+        let Ok(mut state) = self.state() else { return };
+        self.link.with_wire(&mut state, |contract, wire| contract.early_hints(wire, headers));
+        drop(state);
+        // What fails now fails again, and is told, with the response.
+        let _ = self.link.try_flush();
+    }
+
+    fn head_sent(&self) -> bool {
+        self.state().map_or(true, |state| state.contract.is_head_sent())
+    }
+
+    fn write(&self, head: &mut Head, data: Bytes) -> Result<()> {
+        let hooks = self.state()?.contract.take_head_hooks();
+        if let Some(hooks) = hooks {
+            hooks.run(head);
+        }
+        let mut state = self.state()?;
+        if let Some(failure) = state.failed {
+            return Err(failure.into());
+        }
+        let errors = &self.link.info.errors;
+        self.link.with_wire(&mut state, |contract, wire| contract.write(wire, errors, head, data))
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        drop(self.state()?);
+        self.link.poll_flush(cx)
+    }
+
+    fn poll_input(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let mut waited = false;
+        let frame = loop {
+            match self.next_frame() {
+                Ok(Some(frame)) => break Ok(frame),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+            waited = true;
+            // What was announced must have been sent before anybody waits for the answer to it.
+            if let Err(error) = self.link.try_flush() {
+                break Err(error);
+            }
+            match ready!(self.link.poll_read(cx, Phase::Exchange, true)) {
+                Ok(Read::TimedOut(Some(Timeout::Body))) => {
+                    break Err(PeerError::BodyTimeout.into());
+                }
+                Ok(_) => {}
+                Err(_) => break Err(Error::from(PeerError::Disconnected)),
+            }
+        };
+        if waited {
+            self.body_not_wanted();
+        }
+        Poll::Ready(frame.transpose())
+    }
+
+    fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.state() {
+            Ok(mut state) if state.failed.is_none() => state.reader_awaited = true,
+            _ => return Poll::Ready(()),
+        }
+        ready!(self.link.reading.poll(cx, |cx| self.link.transport.poll_gone(cx)));
+        self.link.reading.wake_all();
+        Poll::Ready(())
+    }
+
+    fn is_disconnected(&self) -> bool {
+        match self.state() {
+            Ok(state) if state.failed.is_none() => {}
+            _ => return true,
+        }
+        self.link.transport.is_gone()
+    }
+}

@@ -1,0 +1,316 @@
+//! What the driver and the application's handles share of one connection.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use gateway_core::exchange::ConnectionInfo;
+use gateway_core::http::{Method, Version};
+use gateway_core::{Error, Head, PeerError, Result};
+use gateway_handler::{Contract, caught};
+use gateway_http1::{Connection, Output, RequestHead, Timeout};
+
+use crate::wakers::Waiters;
+use crate::wire::EngineWire;
+use crate::{Phase, Service, Transport};
+
+/// One connection. The lock is never held while the transport is at work, nor while code of the
+/// application runs; what is being read into or written from is taken out meanwhile.
+pub(crate) struct Link<T> {
+    pub(crate) transport: T,
+    pub(crate) service: Arc<Service>,
+    pub(crate) info: ConnectionInfo,
+    state: Mutex<State>,
+    /// Who waits for the peer's bytes, or for the news that it has gone.
+    pub(crate) reading: Arc<Waiters>,
+    /// Who waits for another party's write to be over.
+    writing: Waiters,
+}
+
+pub(crate) struct State {
+    pub(crate) engine: Connection,
+    pub(crate) contract: Contract,
+    pub(crate) out: Output,
+    /// What the exchange is about.
+    pub(crate) about: Option<About>,
+    /// Which exchange of the connection is on; handles of another one are void.
+    pub(crate) number: u64,
+    /// The receive buffer has been taken out by somebody who reads.
+    being_read: bool,
+    /// The output has been taken out by somebody who writes.
+    being_written: bool,
+    /// Somebody waits for that writer in `Link::writing`.
+    writer_awaited: bool,
+    /// The engine counts how long the peer takes to read.
+    write_timed: bool,
+    /// Somebody may wait in `Link::reading`.
+    pub(crate) reader_awaited: bool,
+    /// Writing has failed, which no later write can mend.
+    pub(crate) failed: Option<Failure>,
+}
+
+/// A request, as the log names it.
+pub(crate) struct About {
+    method: Method,
+    pub(crate) version: Version,
+    target: Bytes,
+}
+
+impl About {
+    pub(crate) fn new(request: &RequestHead) -> About {
+        About {
+            method: request.method.clone(),
+            version: request.version,
+            target: request.bytes.slice(request.target.range()),
+        }
+    }
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, String::from_utf8_lossy(&self.target))
+    }
+}
+
+/// Why nothing reaches the peer any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Gone,
+    TooSlow,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Gone => PeerError::Disconnected.into(),
+            Failure::TooSlow => PeerError::TooSlow.into(),
+        }
+    }
+}
+
+/// How a read ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The engine has more bytes, or the peer's end.
+    Some,
+    /// A deadline has passed.
+    TimedOut(Option<Timeout>),
+}
+
+impl<T: Transport> Link<T> {
+    pub(crate) fn new(transport: T, service: Arc<Service>, info: ConnectionInfo) -> Link<T> {
+        let engine = Connection::new(Arc::clone(&service.config), transport.now());
+        Link {
+            transport,
+            service,
+            info,
+            state: Mutex::new(State {
+                engine,
+                contract: Contract::default(),
+                out: Output::default(),
+                about: None,
+                number: 0,
+                being_read: false,
+                being_written: false,
+                writer_awaited: false,
+                write_timed: false,
+                reader_awaited: false,
+                failed: None,
+            }),
+            reading: Arc::default(),
+            writing: Waiters::default(),
+        }
+    }
+
+    /// No code that can panic half way runs under the lock, so a poisoned one is sound.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `f` on the contract and a wire to put its results on.
+    pub(crate) fn with_wire<R>(
+        &self,
+        state: &mut State,
+        f: impl FnOnce(&mut Contract, &mut EngineWire<'_>) -> R,
+    ) -> R {
+        let mut wire = EngineWire {
+            engine: &mut state.engine,
+            out: &mut state.out,
+            server: self.service.server_header.then_some(&*self.info.server.software),
+            unix_seconds: self.transport.unix_seconds(),
+            draining: self.transport.is_draining(),
+        };
+        f(&mut state.contract, &mut wire)
+    }
+
+    /// Lets the hooks of the application see the head, with the lock released.
+    pub(crate) fn run_head_hooks(&self, head: &mut Head) -> Result<()> {
+        let hooks = self.lock().contract.take_head_hooks();
+        hooks.map_or(Ok(()), |hooks| caught(|| hooks.run(head)))
+    }
+
+    /// Sends a head that was held, now that its body has brought something.
+    pub(crate) fn start(&self, head: &mut Head, length: Option<u64>) -> Result<()> {
+        self.run_head_hooks(head)?;
+        let mut state = self.lock();
+        if let Some(failure) = state.failed {
+            return Err(failure.into());
+        }
+        let errors = &self.info.errors;
+        self.with_wire(&mut state, |contract, wire| contract.start(wire, errors, head, length))
+    }
+
+    /// Reads once for the engine. `shared` says that an exchange is on, so that several parties may
+    /// wait for the peer.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        phase: Phase,
+        shared: bool,
+    ) -> Poll<io::Result<Read>> {
+        let (mut buffer, deadline) = {
+            let mut state = self.lock();
+            if state.being_read {
+                // A handle that outlived its exchange reads on a thread of its own. What it gets is
+                // the engine's, and it wakes us when it has handed it over.
+                self.reading.register(cx.waker());
+                state.reader_awaited = true;
+                return Poll::Pending;
+            }
+            state.being_read = true;
+            state.reader_awaited |= shared;
+            (state.engine.take_buffer(), state.engine.poll_timeout())
+        };
+        self.transport.note(phase, deadline);
+        let polled = if shared {
+            self.reading.poll(cx, |cx| self.transport.poll_read(cx, &mut buffer))
+        } else {
+            self.transport.poll_read(cx, &mut buffer)
+        };
+        let read = self.give_back(buffer, &polled);
+        if shared && polled.is_ready() {
+            self.reading.wake_all();
+        }
+        polled.map(|outcome| match outcome {
+            Err(error) if error.kind() != io::ErrorKind::TimedOut => Err(error),
+            _ => Ok(read),
+        })
+    }
+
+    fn give_back(&self, buffer: BytesMut, polled: &Poll<io::Result<usize>>) -> Read {
+        let now = self.transport.now();
+        let mut state = self.lock();
+        state.being_read = false;
+        state.engine.receive(buffer, now);
+        match polled {
+            Poll::Ready(Ok(0)) => state.engine.receive_eof(),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                return Read::TimedOut(state.engine.handle_timeout(now));
+            }
+            _ => {}
+        }
+        Read::Some
+    }
+
+    /// Ready when everything queued has been handed to the transport.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut waited = false;
+        loop {
+            let (out, deadline) = {
+                let mut state = self.lock();
+                if let Some(failure) = state.failed {
+                    return Poll::Ready(Err(failure.into()));
+                }
+                if state.being_written {
+                    self.writing.register(cx.waker());
+                    state.writer_awaited = true;
+                    return Poll::Pending;
+                }
+                if state.out.is_empty() {
+                    if waited {
+                        self.transport.note(Phase::Exchange, state.engine.poll_timeout());
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                state.being_written = true;
+                (mem::take(&mut state.out), state.engine.poll_timeout())
+            };
+            // At first without waiting: then it takes no deadline and no clock.
+            let written = if waited {
+                self.transport.note(Phase::Writing, deadline);
+                self.transport.poll_write(cx, &out)
+            } else {
+                match self.transport.try_write(&out) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(Ok(0)),
+                    written => Poll::Ready(written),
+                }
+            };
+            let pending = written.is_pending();
+            let drained = self.give_back_output(out, written);
+            if pending {
+                return Poll::Pending;
+            }
+            waited = !drained;
+        }
+    }
+
+    /// Writes what the transport takes without waiting; what is left goes with the next write.
+    /// Tells whether nothing is left.
+    pub(crate) fn try_flush(&self) -> Result<bool> {
+        let out = {
+            let mut state = self.lock();
+            if let Some(failure) = state.failed {
+                return Err(failure.into());
+            }
+            if state.being_written || state.out.is_empty() {
+                return Ok(state.out.is_empty());
+            }
+            state.being_written = true;
+            mem::take(&mut state.out)
+        };
+        let written = self.transport.try_write(&out);
+        let drained = self.give_back_output(out, Poll::Ready(written));
+        Ok(drained)
+    }
+
+    /// Puts back what was not written, before what was queued meanwhile. Tells whether all is out.
+    fn give_back_output(&self, mut out: Output, written: Poll<io::Result<usize>>) -> bool {
+        let mut state = self.lock();
+        state.being_written = false;
+        match written {
+            Poll::Pending => {}
+            Poll::Ready(Ok(n)) => {
+                out.advance(n);
+                let pending = out.len() + state.out.len();
+                if pending > 0 || state.write_timed {
+                    state.engine.sent(n, pending, self.transport.now());
+                    state.write_timed = pending > 0;
+                }
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Poll::Ready(Err(error)) => {
+                state.failed = Some(match error.kind() {
+                    io::ErrorKind::TimedOut => Failure::TooSlow,
+                    _ => Failure::Gone,
+                });
+                out.clear();
+                state.out.clear();
+            }
+        }
+        if state.out.is_empty() {
+            state.out = out;
+        } else {
+            let later = mem::replace(&mut state.out, out);
+            state.out.append(later);
+        }
+        let drained = state.out.is_empty();
+        if mem::take(&mut state.writer_awaited) {
+            drop(state);
+            self.writing.wake_all();
+        }
+        drained
+    }
+}

@@ -1,0 +1,47 @@
+//! From a request head to an [`Environ`].
+
+use std::sync::Arc;
+
+use gateway_core::exchange::Exchange;
+use gateway_core::http::header::HOST;
+use gateway_core::{Environ, Input};
+use gateway_http1::{BodyLength, Field, RequestHead};
+
+/// What the application is given. An absolute-form's authority stands in the place of the Host
+/// field's value, which RFC 9112 §3.2.2 has the server ignore.
+pub(crate) fn environ(
+    exchange: Arc<dyn Exchange>,
+    request: RequestHead,
+    fields: &[Field],
+    body_limit: u64,
+) -> Environ {
+    let RequestHead { bytes, method, version, target, authority, .. } = request;
+    let declared = match request.body {
+        BodyLength::None => Some(0),
+        BodyLength::Length(length) => Some(length),
+        BodyLength::Chunked => None,
+    };
+    let target = bytes.slice(target.range());
+    let input = (declared != Some(0))
+        .then(|| Input::from_exchange(Arc::clone(&exchange), declared, body_limit));
+    let environ = Environ::new(exchange, method, version, target);
+    let environ = match authority {
+        None => {
+            let positions = fields.iter().map(|field| (field.name.range(), field.value.range()));
+            environ.with_fields(bytes, positions)
+        }
+        Some(authority) => {
+            let head = bytes.clone();
+            let positions = fields.iter().map(|field| {
+                let is_host = field.name.of(&head).eq_ignore_ascii_case(HOST.as_str().as_bytes());
+                let value = if is_host { authority } else { field.value };
+                (field.name.range(), value.range())
+            });
+            environ.with_fields(bytes, positions)
+        }
+    };
+    match input {
+        Some(input) => environ.with_input(input),
+        None => environ,
+    }
+}

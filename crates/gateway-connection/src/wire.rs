@@ -1,0 +1,70 @@
+//! The contract's wire, made of the engine.
+
+use bytes::Bytes;
+use gateway_core::http::{HeaderMap, StatusCode};
+use gateway_core::{Head, ReasonPhrase};
+use gateway_handler::{Framing, Wire};
+use gateway_http1::{CloseReason, Connection, Output, ResponseHead, UsageError};
+
+use crate::date::with_date;
+
+/// Borrows what it needs for one call of the contract.
+pub(crate) struct EngineWire<'a> {
+    pub(crate) engine: &'a mut Connection,
+    pub(crate) out: &'a mut Output,
+    pub(crate) server: Option<&'a str>,
+    pub(crate) unix_seconds: u64,
+    pub(crate) draining: bool,
+}
+
+impl EngineWire<'_> {
+    /// The contract asks only for what the engine's state allows; if it ever did not, the peer
+    /// must not be left with half a message that looks whole.
+    fn checked(&mut self, outcome: Result<(), UsageError>) {
+        debug_assert!(outcome.is_ok(), "{outcome:?}");
+        if outcome.is_err() {
+            self.engine.cut();
+        }
+    }
+}
+
+impl Wire for EngineWire<'_> {
+    fn informational(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.engine.send_informational(status, headers, self.out);
+    }
+
+    fn head(&mut self, head: &Head, framing: Framing) {
+        if self.draining {
+            self.engine.close_after_response(CloseReason::Draining);
+        }
+        let outcome = with_date(self.unix_seconds, |date| {
+            let mut response = ResponseHead::new(head.status, &head.headers);
+            response.reason = head.reason.as_ref().map(ReasonPhrase::as_bytes);
+            response.length = framing.length;
+            response.close = framing.close;
+            response.date = framing.date_missing.then_some(date);
+            response.server = self.server.filter(|_| framing.server_missing).map(str::as_bytes);
+            self.engine.send_head(&response, self.out)
+        });
+        self.checked(outcome);
+    }
+
+    fn data(&mut self, data: Bytes) {
+        let outcome = self.engine.send_data(data, self.out);
+        self.checked(outcome);
+    }
+
+    fn announce(&mut self, length: u64) {
+        let outcome = self.engine.announce_data(length, self.out);
+        self.checked(outcome);
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) {
+        let outcome = self.engine.send_end(trailers.as_ref(), self.out);
+        self.checked(outcome);
+    }
+
+    fn cut(&mut self) {
+        self.engine.cut();
+    }
+}
