@@ -1,0 +1,260 @@
+//! One connection's socket: its system calls, and who waits for what.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use gateway_http1::Output;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+
+use crate::drive::Waiting;
+
+/// What is read at first. It lies on the stack, so that a thread which waits holds no buffer.
+const SMALL: usize = 4 * 1024;
+
+/// What is read when the last read was full.
+const LARGE: usize = 32 * 1024;
+
+/// As many slices are written at once.
+const SLICES: usize = 64;
+
+/// What is copied at once where the system cannot send from a file.
+const COPY: usize = 64 * 1024;
+
+const DONT_WAIT: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// A socket that blocks, of which most calls ask not to be blocked.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    over_ip: bool,
+    /// The last read filled its buffer.
+    hungry: AtomicBool,
+    /// For sendfile, which has no flag to say so, the socket has been made non-blocking.
+    nonblocking: AtomicBool,
+    /// We ended the reading side, so its end tells nothing about the peer.
+    read_ended: AtomicBool,
+    /// The shutdown's deadline has passed.
+    cut: AtomicBool,
+    pub(crate) waiting: Waiting,
+}
+
+impl Socket {
+    /// A connected, blocking socket.
+    pub(crate) fn new(fd: OwnedFd, over_ip: bool) -> Socket {
+        Socket {
+            fd,
+            over_ip,
+            hungry: AtomicBool::new(false),
+            nonblocking: AtomicBool::new(false),
+            read_ended: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            waiting: Waiting::default(),
+        }
+    }
+
+    /// Reads, and waits if `wait` says so. 0 is the end.
+    pub(crate) fn receive(&self, into: &mut BytesMut, wait: bool) -> io::Result<usize> {
+        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        if wait && self.nonblocking.load(Ordering::Relaxed) {
+            self.set_nonblocking(false)?;
+        }
+        loop {
+            let received = if self.hungry.load(Ordering::Relaxed) {
+                self.receive_large(into, flags)
+            } else {
+                self.receive_small(into, flags)
+            };
+            match received {
+                Err(Errno::INTR) => {}
+                received => return received.map_err(io::Error::from),
+            }
+        }
+    }
+
+    #[inline]
+    fn receive_small(&self, into: &mut BytesMut, flags: RecvFlags) -> Result<usize, Errno> {
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; SMALL];
+        let ((received, _), n) = rustix::net::recv(&self.fd, &mut buffer[..], flags)?;
+        into.extend_from_slice(received);
+        if n == SMALL {
+            self.hungry.store(true, Ordering::Relaxed);
+        }
+        Ok(n)
+    }
+
+    /// A body is coming: in place, since a second copy costs more than clearing the room.
+    #[inline(never)]
+    fn receive_large(&self, into: &mut BytesMut, flags: RecvFlags) -> Result<usize, Errno> {
+        let before = into.len();
+        into.resize(before + LARGE, 0);
+        let received = rustix::net::recv(&self.fd, &mut into[before..], flags);
+        let n = match received {
+            Ok((n, _)) => n,
+            Err(_) => 0,
+        };
+        into.truncate(before + n);
+        if n < SMALL && received != Err(Errno::INTR) {
+            self.hungry.store(false, Ordering::Relaxed);
+        }
+        received.map(|_| n)
+    }
+
+    /// Writes what the socket takes now.
+    #[inline]
+    pub(crate) fn send(&self, out: &Output) -> io::Result<usize> {
+        let first = out.first();
+        loop {
+            let sent = if first.len() == out.len() {
+                rustix::net::send(&self.fd, first, DONT_WAIT)
+            } else {
+                self.send_slices(out)
+            };
+            match sent {
+                Err(Errno::INTR) => {}
+                sent => return sent.map_err(io::Error::from),
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn send_slices(&self, out: &Output) -> Result<usize, Errno> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = out.slices(&mut slices);
+        let mut control = SendAncillaryBuffer::default();
+        rustix::net::sendmsg(&self.fd, &slices[..filled], &mut control, DONT_WAIT)
+    }
+
+    /// Sends from a file what the socket takes now. 0 is the file's end.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<u64> {
+        if !self.nonblocking.load(Ordering::Relaxed) {
+            self.set_nonblocking(true)?;
+        }
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        loop {
+            let mut position = offset;
+            match rustix::fs::sendfile(&self.fd, file, Some(&mut position), len) {
+                Ok(n) => return Ok(n as u64),
+                Err(Errno::INTR) => {}
+                // Some file systems have no way to do it.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    return self.copy_file(file, offset, len);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn copy_file(&self, file: &File, offset: u64, len: usize) -> io::Result<u64> {
+        let mut buffer = vec![0; len.min(COPY)];
+        let n = file.read_at(&mut buffer, offset)?;
+        if n == 0 {
+            return Ok(0);
+        }
+        loop {
+            match rustix::net::send(&self.fd, &buffer[..n], DONT_WAIT) {
+                Ok(n) => return Ok(n as u64),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(&self.fd, nonblocking)?;
+        self.nonblocking.store(nonblocking, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits for `events`, at most for `timeout`. Tells what is there: nothing after the timeout.
+    pub(crate) fn wait(
+        &self,
+        events: PollFlags,
+        timeout: Option<Duration>,
+    ) -> io::Result<PollFlags> {
+        let mut fds = [PollFd::new(&self.fd, events)];
+        match poll_fds(&mut fds, timeout) {
+            Ok(_) => Ok(fds[0].revents()),
+            Err(Errno::INTR) => Ok(PollFlags::empty()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What tells that the peer has gone. Once we have ended the reading side ourselves, its end
+    /// says nothing.
+    pub(crate) fn gone_events(&self) -> PollFlags {
+        let end = if self.is_read_ended() { PollFlags::empty() } else { PollFlags::RDHUP };
+        end | PollFlags::HUP | PollFlags::ERR
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        let events = self.gone_events();
+        // Whoever cannot be asked is as good as gone.
+        self.wait(events, Some(Duration::ZERO)).map_or(true, |there| there.intersects(events))
+    }
+
+    /// Ends the reading side: what has come is still read, then there is an end. It wakes a thread
+    /// that waits for more.
+    pub(crate) fn end_reading(&self) {
+        if !self.read_ended.swap(true, Ordering::SeqCst) {
+            // It fails when the peer has reset the connection, which is an end as well.
+            let _ = rustix::net::shutdown(&self.fd, Shutdown::Read);
+        }
+    }
+
+    pub(crate) fn is_read_ended(&self) -> bool {
+        self.read_ended.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn end_writing(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.fd, Shutdown::Write)?)
+    }
+
+    /// Ends both sides, and wakes every thread that waits for one of them.
+    pub(crate) fn end(&self) {
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
+        self.waiting.wake_all();
+    }
+
+    /// Ends both sides so that the peer sees a reset.
+    pub(crate) fn reset(&self) {
+        // Closing would do, but a handle that an application has kept may hold the socket open.
+        let reset = self.over_ip
+            && socket2::SockRef::from(&self.fd).set_linger(Some(Duration::ZERO)).is_ok()
+            && rustix::net::connect_unspec(&self.fd).is_ok();
+        if !reset {
+            let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
+        }
+        self.waiting.wake_all();
+    }
+
+    /// Ends a future that is being driven.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.waiting.wake_driver();
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// poll(2), for ever without a timeout.
+pub(crate) fn poll_fds(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<usize, Errno> {
+    // What does not fit is hundreds of years.
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    poll(fds, timeout.as_ref())
+}

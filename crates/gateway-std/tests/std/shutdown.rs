@@ -1,0 +1,154 @@
+//! Stopping: at once, in time, and not in time.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use gateway_core::{Environ, Reply, Response, Result, Server, StartResponse, Stopped};
+
+use super::running::{LONG, Running, gate, path, server};
+
+#[test]
+fn a_stop_before_the_start_holds() {
+    let server = server();
+    server.handle().shutdown(LONG);
+    assert_eq!(Running::start(server, path).join(), Stopped::new(0, 0));
+}
+
+#[test]
+fn idle_connections_and_unfinished_heads_end_at_once() {
+    let running = Running::start(server(), path);
+    let mut idle = running.connect();
+    assert_eq!(idle.get("/"), "/");
+    let mut silent = running.connect();
+    let mut unfinished = running.connect();
+    unfinished.send("GET / HTTP/1.1\r\nHost: te");
+    // Whoever comes in between is behind these two in the backlog.
+    assert_eq!(running.get("/"), "/");
+    assert_eq!(running.stop(LONG), Stopped::new(0, 0));
+    for peer in [&mut idle, &mut silent] {
+        assert_eq!(peer.rest().expect("a clean end"), "");
+    }
+    let told = unfinished.rest().expect("a clean end");
+    assert!(!told.contains(" 200 "), "{told}");
+}
+
+#[test]
+fn a_request_in_flight_is_finished_and_told_to_close() {
+    let (gate, app) = gate();
+    let running = Running::start(server(), app);
+    let mut peer = running.connect();
+    peer.ask("/hold");
+    gate.wait_for_one();
+    running.handle.shutdown(LONG);
+    while TcpStream::connect(running.address).is_ok() {}
+    gate.let_one_go();
+    let (head, body) = peer.response().expect("an answer");
+    assert_eq!(body, "/hold");
+    assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
+    assert_eq!(peer.rest().expect("a clean end"), "");
+    assert_eq!(running.join(), Stopped::new(0, 0));
+}
+
+#[test]
+fn a_request_that_waits_in_the_backlog_is_answered() {
+    let server = server();
+    let handle = server.handle();
+    let mut address = server.local_addrs()[0].inet().expect("an IP address");
+    address.set_ip([127, 0, 0, 1].into());
+    let mut peer = super::running::Peer::new(TcpStream::connect(address).expect("it listens"));
+    peer.ask("/early");
+    handle.shutdown(LONG);
+    let running = Running::start(server, path);
+    assert_eq!(peer.response().expect("an answer").1, "/early");
+    assert_eq!(running.join(), Stopped::new(0, 0));
+}
+
+#[test]
+fn a_blocking_application_that_does_not_end_is_cut_and_left() {
+    let (gate, app) = gate();
+    let running = Running::start(server(), app);
+    let mut peer = running.connect();
+    peer.ask("/hold");
+    gate.wait_for_one();
+    assert_eq!(running.stop(Duration::from_millis(10)), Stopped::new(1, 1));
+    assert!(peer.is_ended_within(LONG));
+    gate.let_one_go();
+}
+
+#[test]
+fn a_pending_reply_is_dropped_at_the_deadline() {
+    struct Dropped(Arc<AtomicBool>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    let dropped = Arc::new(AtomicBool::new(false));
+    let guard = Arc::clone(&dropped);
+    let (enter, entered) = channel();
+    let app = move |_: Environ, _: StartResponse| {
+        let guard = Dropped(Arc::clone(&guard));
+        let enter = enter.clone();
+        Reply::future(async move {
+            enter.send(()).expect("the test listens");
+            std::future::pending::<()>().await;
+            drop(guard);
+            unreachable!("it never wakes")
+        })
+    };
+    let running = Running::start(server(), app);
+    let mut peer = running.connect();
+    peer.ask("/");
+    entered.recv_timeout(LONG).expect("a request comes in");
+    assert_eq!(running.stop(Duration::from_millis(10)), Stopped::new(1, 0));
+    assert!(dropped.load(Ordering::SeqCst));
+    let (head, _) = peer.response().expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_cut() {
+    let big = |_: Environ, start_response: StartResponse| -> Result<Response> {
+        let response = start_response.start(gateway_core::http::StatusCode::OK, ());
+        Ok(response.with_body(vec![b'x'; 64 << 20]))
+    };
+    let running = Running::start(server(), big);
+    let mut peer = running.connect();
+    peer.ask("/");
+    // The response has begun.
+    assert!(!peer.is_ended_within(LONG));
+    assert_eq!(running.stop(Duration::from_millis(10)), Stopped::new(1, 0));
+}
+
+#[test]
+fn a_second_stop_shortens_the_first() {
+    let (gate, app) = gate();
+    let running = Running::start(server(), app);
+    let mut peer = running.connect();
+    peer.ask("/hold");
+    gate.wait_for_one();
+    running.handle.shutdown(100 * LONG);
+    running.handle.shutdown(Duration::ZERO);
+    assert_eq!(running.join(), Stopped::new(1, 1));
+    gate.let_one_go();
+}
+
+#[test]
+fn the_application_is_dropped_before_the_server_returns() {
+    let owned = Arc::new(());
+    let kept = Arc::clone(&owned);
+    let app = move |environ: Environ, start_response: StartResponse| {
+        let _ = &kept;
+        path(environ, start_response)
+    };
+    let running = Running::start(server(), app);
+    let mut idle = running.connect();
+    assert_eq!(idle.get("/"), "/");
+    assert_eq!(running.stop(LONG), Stopped::new(0, 0));
+    assert_eq!(Arc::strong_count(&owned), 1);
+}
