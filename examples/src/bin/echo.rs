@@ -1,0 +1,7 @@
+//! Serves [`examples::echo`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    examples::launch::launch(examples::echo::app)
+}

@@ -1,0 +1,34 @@
+//! Examples: one module each, and a binary of the same name that serves it.
+//!
+//! `cargo run --bin hello` serves the first one; every binary takes `--server std|tokio` and
+//! `--addr`, see [`launch`].
+//!
+//! | to see | read |
+//! |---|---|
+//! | the smallest application | [`hello`] |
+//! | a request body that streams through | [`echo`] |
+//! | a request body that is read by blocking | [`upload`] |
+//! | a response without an end | [`streaming`] |
+//! | state that requests share | [`counter`] |
+//! | applications under prefixes | [`mount`] |
+//! | middleware | [`middleware`] |
+//! | the start of a framework | [`minimal_framework`] |
+//! | a server | [`own_server`] |
+//! | everything a request says | [`environ`] |
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "an application owns its environ, also where a look would do"
+)]
+
+pub mod counter;
+pub mod echo;
+pub mod environ;
+pub mod hello;
+pub mod launch;
+pub mod middleware;
+pub mod minimal_framework;
+pub mod mount;
+pub mod own_server;
+pub mod streaming;
+pub mod upload;

@@ -1,0 +1,58 @@
+//! A server author's first server: one connection, over standard input and output.
+//!
+//! `gateway-http1` knows the protocol and `gateway-handler` the application's side; a server moves
+//! bytes between them. What a socket would need besides is left out: time-outs, and lingering.
+
+mod pipe;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gateway_core::exchange::{ConnectionInfo, Exchange};
+use gateway_core::{Application, DEFAULT_BODY_LIMIT, Environ, Input, ServerInfo};
+use gateway_handler::{Channel, answer};
+use gateway_http1::{BodyLength, Event, Field, Next, RequestHead};
+
+use pipe::Pipe;
+
+/// Serves `app` to whoever is at the other end, until one of the two has enough.
+///
+/// # Errors
+///
+/// When reading or writing fails.
+pub fn serve(app: &dyn Application) -> io::Result<()> {
+    let info = ConnectionInfo::new(Arc::new(ServerInfo::new("localhost", None, "own-server")));
+    let mut pipe = Pipe::new();
+    loop {
+        match pipe.engine.next_event() {
+            Ok(Event::NeedData) => pipe.fill()?,
+            Ok(Event::Request(head)) => {
+                let fields = pipe.engine.fields().to_vec();
+                let request = |exchange| environ(exchange, head, &fields);
+                pipe = answer(app, info.clone(), pipe, request).ok_or(io::ErrorKind::BrokenPipe)?;
+                while pipe.engine.start_next_cycle(Instant::now()) == Next::Drain {
+                    while let Some(Ok(_)) = pipe.read() {}
+                }
+                if !pipe.engine.keep_alive() {
+                    return Ok(());
+                }
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => return pipe.refuse(error),
+        }
+    }
+}
+
+fn environ(exchange: Arc<dyn Exchange>, head: RequestHead, fields: &[Field]) -> Environ {
+    let declared = match head.body {
+        BodyLength::None => Some(0),
+        BodyLength::Length(length) => Some(length),
+        BodyLength::Chunked => None,
+    };
+    let target = head.bytes.slice(head.target.range());
+    let input = Input::from_exchange(Arc::clone(&exchange), declared, DEFAULT_BODY_LIMIT);
+    let positions = fields.iter().map(|field| (field.name.range(), field.value.range()));
+    let environ = Environ::new(exchange, head.method, head.version, target);
+    environ.with_fields(head.bytes, positions).with_input(input)
+}

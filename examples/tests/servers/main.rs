@@ -1,0 +1,36 @@
+//! One list of cases, run over real sockets against every server: the same bytes back, but for the
+//! values of Date and Server.
+//!
+//! A case is an application, what a client does, and what must come of it. Every case makes three
+//! tests: `on_std` and `on_tokio` hold one server to the expectation, `same` holds one to the other.
+//!
+//! | to find | read |
+//! |---|---|
+//! | methods, framing of requests, keep-alive, pipelining, HTTP/1.0 | [`requests`] |
+//! | kinds of bodies, declared lengths, trailers, bodiless statuses | [`bodies`] |
+//! | `Expect: 100-continue` | [`expectations`] |
+//! | `write`, `restart`, hooks, early hints, errors, panics | [`contract`] |
+//! | 101 and what follows | [`upgrades`] |
+//! | clients that leave in each phase | [`departures`] |
+//! | clients and applications that are slow, or never read | [`pressure`] |
+//! | handles that an application kept | [`leftovers`] |
+//! | blocking where it must not | [`reactor`] |
+//! | curl as the client | [`curl`] |
+//! | the examples' binaries, with their command lines | [`binaries`] |
+
+mod binaries;
+mod bodies;
+mod case;
+mod client;
+mod contract;
+mod curl;
+mod departures;
+mod expectations;
+mod leftovers;
+mod outcome;
+mod pressure;
+mod reactor;
+mod requests;
+mod site;
+mod upgrades;
+mod witness;
