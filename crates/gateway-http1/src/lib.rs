@@ -6,7 +6,7 @@
 //! can be tested without waiting for it.
 //!
 //! It is strict: what RFC 9112 leaves ambiguous is refused ([`Error`]), never guessed, and what a
-//! peer may cost is bounded ([`Limits`], [`Timeouts`]). `RULES.md` beside the manifest lists each rule
+//! peer may cost is bounded ([`Limits`], [`Timeouts`]). `docs/http.md` of the project lists each rule
 //! with its clause and its test.
 //!
 //! # A cycle

@@ -21,7 +21,7 @@ use crate::server::Around;
 use crate::shared::Shared;
 use crate::socket::{Socket, poll_fds};
 use crate::transport::StdTransport;
-use crate::workers::Workers;
+use crate::workers::{IDLE, Workers};
 
 /// How long nothing is accepted when the system has no descriptors, memory or threads left.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -80,7 +80,7 @@ impl Acceptor {
         stack_size: Option<usize>,
     ) -> Acceptor {
         let registry = Registry::new(max_connections, max_per_address, shared.clock.epoch());
-        let workers = Workers::new(max_connections, stack_size);
+        let workers = Workers::new(max_connections, stack_size, IDLE);
         let next_tick = shared.clock.now();
         Acceptor {
             shared,

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 /// What a thread does for one connection.
 pub(crate) type Job = Box<dyn FnOnce() + Send + 'static>;
 
-/// How long a thread waits for its next connection before it ends.
-const IDLE: Duration = Duration::from_secs(10);
+/// How long a thread waits for its next connection before it ends: what a wave of connections took
+/// is given back soon, and a steady trickle of them makes no threads.
+pub(crate) const IDLE: Duration = Duration::from_secs(2);
 
 /// The threads of a server: as many as connections were served at a time lately.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(crate) struct Workers {
 struct Shared {
     state: Mutex<State>,
     thread_ended: Condvar,
+    idle: Duration,
 }
 
 struct State {
@@ -38,10 +40,10 @@ struct State {
 
 impl Workers {
     /// No threads yet, and never more than `max`. No more than that many jobs may be submitted at a
-    /// time. `stack_size` in bytes; `None` is std's default.
-    pub(crate) fn new(max: usize, stack_size: Option<usize>) -> Workers {
+    /// time. `stack_size` in bytes; `None` is std's default. A thread ends after `idle` without one.
+    pub(crate) fn new(max: usize, stack_size: Option<usize>, idle: Duration) -> Workers {
         let state = State { jobs: VecDeque::new(), idle: Vec::new(), threads: 0, closed: false };
-        let shared = Shared { state: Mutex::new(state), thread_ended: Condvar::new() };
+        let shared = Shared { state: Mutex::new(state), thread_ended: Condvar::new(), idle };
         Workers { shared: Arc::new(shared), max, stack_size }
     }
 
@@ -147,7 +149,7 @@ impl Shared {
         seat: &Arc<Condvar>,
     ) -> (MutexGuard<'a, State>, bool) {
         state.idle.push(Arc::clone(seat));
-        let until = Instant::now() + IDLE;
+        let until = Instant::now() + self.idle;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             state = seat.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -183,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_thread_is_used_again() {
-        let workers = Workers::new(8, None);
+        let workers = Workers::new(8, None, LONG);
         let (send, receive) = channel();
         let mut threads = HashSet::new();
         for _ in 0..100 {
@@ -200,8 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_without_work_ends() {
+        let workers = Workers::new(8, None, Duration::from_millis(1));
+        let (send, receive) = channel();
+        workers.submit(tell(&send)).expect("a thread");
+        receive.recv().expect("the job is done");
+        let shared = &workers.shared;
+        let ended = shared.thread_ended.wait_timeout_while(shared.lock(), LONG, |s| s.threads > 0);
+        assert_eq!(ended.expect("nothing panicked").0.threads, 0);
+    }
+
+    #[test]
     fn jobs_at_a_time_have_a_thread_each() {
-        let workers = Workers::new(8, Some(128 * 1024));
+        let workers = Workers::new(8, Some(128 * 1024), LONG);
         let (send, receive) = channel();
         let barrier = Arc::new(std::sync::Barrier::new(5));
         for _ in 0..5 {
@@ -219,7 +232,7 @@ mod tests {
 
     #[test]
     fn who_is_still_at_work_is_left() {
-        let workers = Workers::new(8, None);
+        let workers = Workers::new(8, None, LONG);
         let (begin, begun) = channel();
         let (send, receive) = channel::<()>();
         let job = move || {
