@@ -1,4 +1,4 @@
-//! Replies of an application that panics.
+//! Replies and bodies of an application that panics.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,5 +34,16 @@ impl Drop for CaughtFuture {
         let future = self.0.take();
         // Its error has nowhere to go: the exchange has its outcome, or has been given up.
         let _ = caught(move || drop(future));
+    }
+}
+
+/// Something of the application that is closed by being dropped, which may panic: a body, its items.
+pub(crate) struct Closing<B>(pub(crate) Option<B>);
+
+impl<B> Drop for Closing<B> {
+    fn drop(&mut self) {
+        let body = self.0.take();
+        // The response has its outcome; closing cannot change it.
+        let _ = caught(move || drop(body));
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
 use gateway_core::http::HeaderMap;
 use gateway_core::http_body::Frame;
-use gateway_core::{ApplicationError, Error, Head, PeerError, Result};
+use gateway_core::{ApplicationError, Body, Error, Head, PeerError, Result};
 use gateway_http1::{Event, Timeout};
 
 use crate::link::{Link, Read, State};
@@ -54,7 +54,7 @@ impl<T: Transport> ConnectionExchange<T> {
     }
 
     fn body_not_wanted(&self) {
-        let mut state = self.link.lock();
+        let Ok(mut state) = self.state() else { return };
         let now = self.link.transport.now();
         state.engine.body_wanted(false, now);
         self.link.transport.note(Phase::Exchange, state.engine.poll_timeout());
@@ -95,16 +95,18 @@ impl<T: Transport> Exchange for ConnectionExchange<T> {
     }
 
     fn write(&self, head: &mut Head, data: Bytes) -> Result<()> {
-        let hooks = self.state()?.contract.take_head_hooks();
-        if let Some(hooks) = hooks {
-            hooks.run(head);
+        let link = &self.link;
+        link.run_head_hooks(self.number, head, &Body::Empty)?;
+        let mut state = link.of(self.number)?;
+        state.engine.body_wanted(false, link.transport.now());
+        let outcome = link.with_wire(&mut state, |contract, wire| contract.write(wire, head, data));
+        let bodiless = state.contract.is_bodiless();
+        drop(state);
+        // Nothing goes out that could fail, and the application may write for ever.
+        if bodiless && outcome.is_ok() && link.transport.is_gone() {
+            return Err(PeerError::Disconnected.into());
         }
-        let mut state = self.state()?;
-        if let Some(failure) = state.failed {
-            return Err(failure.into());
-        }
-        let errors = &self.link.info.errors;
-        self.link.with_wire(&mut state, |contract, wire| contract.write(wire, errors, head, data))
+        outcome
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -125,10 +127,11 @@ impl<T: Transport> Exchange for ConnectionExchange<T> {
             if let Err(error) = self.link.try_flush() {
                 break Err(error);
             }
-            match ready!(self.link.poll_read(cx, Phase::Exchange, true)) {
+            match ready!(self.link.poll_read(cx, Phase::Exchange, Some(self.number))) {
                 Ok(Read::TimedOut(Some(Timeout::Body))) => {
                     break Err(PeerError::BodyTimeout.into());
                 }
+                Ok(Read::TimedOut(Some(Timeout::Write))) => break Err(PeerError::TooSlow.into()),
                 Ok(_) => {}
                 Err(_) => break Err(Error::from(PeerError::Disconnected)),
             }
@@ -140,20 +143,17 @@ impl<T: Transport> Exchange for ConnectionExchange<T> {
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.state() {
-            Ok(mut state) if state.failed.is_none() => state.reader_awaited = true,
-            _ => return Poll::Ready(()),
-        }
+        let Ok(mut state) = self.link.of(self.number) else { return Poll::Ready(()) };
+        state.reader_awaited = true;
+        // Under the lock, so that the exchange does not end meanwhile: a late poll would take the
+        // place of the waker of one that waits for the next request. It does not wait.
         ready!(self.link.reading.poll(cx, |cx| self.link.transport.poll_gone(cx)));
+        drop(state);
         self.link.reading.wake_all();
         Poll::Ready(())
     }
 
     fn is_disconnected(&self) -> bool {
-        match self.state() {
-            Ok(state) if state.failed.is_none() => {}
-            _ => return true,
-        }
-        self.link.transport.is_gone()
+        self.link.of(self.number).is_err() || self.link.transport.is_gone()
     }
 }

@@ -5,12 +5,13 @@ use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use gateway_core::exchange::ConnectionInfo;
 use gateway_core::http::{Method, Version};
-use gateway_core::{Error, Head, PeerError, Result};
-use gateway_handler::{Contract, caught};
+use gateway_core::{ApplicationError, Body, Error, Head, PeerError, Result};
+use gateway_handler::Contract;
 use gateway_http1::{Connection, Output, RequestHead, Timeout};
 
 use crate::wakers::Waiters;
@@ -100,6 +101,17 @@ pub(crate) enum Read {
     TimedOut(Option<Timeout>),
 }
 
+impl State {
+    /// Notes that a deadline has passed, and tells whose.
+    pub(crate) fn time_out(&mut self, now: Instant) -> Option<Timeout> {
+        let timeout = self.engine.handle_timeout(now);
+        if timeout == Some(Timeout::Write) {
+            self.failed = Some(Failure::TooSlow);
+        }
+        timeout
+    }
+}
+
 impl<T: Transport> Link<T> {
     pub(crate) fn new(transport: T, service: Arc<Service>, info: ConnectionInfo) -> Link<T> {
         let engine = Connection::new(Arc::clone(&service.config), transport.now());
@@ -142,37 +154,49 @@ impl<T: Transport> Link<T> {
             server: self.service.server_header.then_some(&*self.info.server.software),
             unix_seconds: self.transport.unix_seconds(),
             draining: self.transport.is_draining(),
+            failed: &mut state.failed,
         };
         f(&mut state.contract, &mut wire)
     }
 
-    /// Lets the hooks of the application see the head, with the lock released.
-    pub(crate) fn run_head_hooks(&self, head: &mut Head) -> Result<()> {
-        let hooks = self.lock().contract.take_head_hooks();
-        hooks.map_or(Ok(()), |hooks| caught(|| hooks.run(head)))
+    /// Lets the hooks of the application see a head that is about to be sent with `body`, with the
+    /// lock released. `number` is the exchange's.
+    pub(crate) fn run_head_hooks(&self, number: u64, head: &mut Head, body: &Body) -> Result<()> {
+        let hooks = self.of(number)?.contract.take_head_hooks(head, body)?;
+        let Some(mut hooks) = hooks else { return Ok(()) };
+        let outcome = hooks.run(head);
+        self.of(number)?.contract.put_back(hooks);
+        outcome
     }
 
-    /// Sends a head that was held, now that its body has brought something.
-    pub(crate) fn start(&self, head: &mut Head, length: Option<u64>) -> Result<()> {
-        self.run_head_hooks(head)?;
-        let mut state = self.lock();
-        if let Some(failure) = state.failed {
-            return Err(failure.into());
+    /// The state, while the exchange `number` is on and something can still reach the peer.
+    pub(crate) fn of(&self, number: u64) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if state.number != number {
+            return Err(ApplicationError::ExchangeOver.into());
         }
-        let errors = &self.info.errors;
-        self.with_wire(&mut state, |contract, wire| contract.start(wire, errors, head, length))
+        match state.failed {
+            Some(failure) => Err(failure.into()),
+            None => Ok(state),
+        }
     }
 
-    /// Reads once for the engine. `shared` says that an exchange is on, so that several parties may
-    /// wait for the peer.
+    /// Reads once for the engine. `exchange` is the one that is on, so that several parties may wait
+    /// for the peer; once it is over, its handles read nothing.
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,
         phase: Phase,
-        shared: bool,
+        exchange: Option<u64>,
     ) -> Poll<io::Result<Read>> {
+        let shared = exchange.is_some();
         let (mut buffer, deadline) = {
             let mut state = self.lock();
+            // Under the same lock as what follows: a late reader must not take the place, and the
+            // waker, of one that waits for the next request.
+            if exchange.is_some_and(|number| number != state.number) {
+                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            }
             if state.being_read {
                 // A handle that outlived its exchange reads on a thread of its own. What it gets is
                 // the engine's, and it wakes us when it has handed it over.
@@ -208,7 +232,7 @@ impl<T: Transport> Link<T> {
         match polled {
             Poll::Ready(Ok(0)) => state.engine.receive_eof(),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
-                return Read::TimedOut(state.engine.handle_timeout(now));
+                return Read::TimedOut(state.time_out(now));
             }
             _ => {}
         }
@@ -243,10 +267,7 @@ impl<T: Transport> Link<T> {
                 self.transport.note(Phase::Writing, deadline);
                 self.transport.poll_write(cx, &out)
             } else {
-                match self.transport.try_write(&out) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(Ok(0)),
-                    written => Poll::Ready(written),
-                }
+                Poll::Ready(self.transport.try_write(&out))
             };
             let pending = written.is_pending();
             let drained = self.give_back_output(out, written);
@@ -278,27 +299,37 @@ impl<T: Transport> Link<T> {
 
     /// Puts back what was not written, before what was queued meanwhile. Tells whether all is out.
     fn give_back_output(&self, mut out: Output, written: Poll<io::Result<usize>>) -> bool {
+        let written = match written {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Poll::Ready(Ok(0))
+            }
+            written => written,
+        };
+        // What has gone is dropped without the lock, and so is what is given up: bytes may have an
+        // owner of the application's.
+        if let Poll::Ready(Ok(n)) = written {
+            out.advance(n);
+        }
+        let mut lost = [Output::default(), Output::default()];
         let mut state = self.lock();
         state.being_written = false;
         match written {
             Poll::Pending => {}
             Poll::Ready(Ok(n)) => {
-                out.advance(n);
                 let pending = out.len() + state.out.len();
                 if pending > 0 || state.write_timed {
                     state.engine.sent(n, pending, self.transport.now());
                     state.write_timed = pending > 0;
                 }
             }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Poll::Ready(Err(error)) => {
-                state.failed = Some(match error.kind() {
-                    io::ErrorKind::TimedOut => Failure::TooSlow,
-                    _ => Failure::Gone,
-                });
-                out.clear();
-                state.out.clear();
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                // It may be the reading side that is late, whose reader will be told.
+                let _ = state.time_out(self.transport.now());
             }
+            Poll::Ready(Err(_)) => state.failed = Some(Failure::Gone),
+        }
+        if state.failed.is_some() {
+            lost = [mem::take(&mut out), mem::take(&mut state.out)];
         }
         if state.out.is_empty() {
             state.out = out;
@@ -307,8 +338,10 @@ impl<T: Transport> Link<T> {
             state.out.append(later);
         }
         let drained = state.out.is_empty();
-        if mem::take(&mut state.writer_awaited) {
-            drop(state);
+        let awaited = mem::take(&mut state.writer_awaited);
+        drop(state);
+        drop(lost);
+        if awaited {
             self.writing.wake_all();
         }
         drained

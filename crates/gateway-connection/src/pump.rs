@@ -10,7 +10,9 @@ use bytes::Bytes;
 use gateway_core::http::HeaderMap;
 use gateway_core::{ApplicationError, Body, Error, FileBody, Head, IterBody, Result, StreamBody};
 use gateway_handler::{FilePieces, Flow, caught};
+use gateway_http1::Timeout;
 
+use crate::caught::Closing;
 use crate::link::{Failure, Link};
 use crate::{Phase, Transport};
 
@@ -23,20 +25,21 @@ const TURN: usize = 64;
 /// How much of a file is sent by one call.
 const PIECE: u64 = 1 << 20;
 
-/// A body to be pulled.
+/// A body to be pulled, and its head, which waits for the first data if it has not been sent.
 pub(crate) struct Pull {
     pub(crate) body: Body,
-    /// Its head, if that waits for the body's first data.
-    pub(crate) held: Option<Head>,
+    pub(crate) head: Head,
 }
 
-/// Pulls a body to its end, at the pace of the peer, and drops it.
-pub(crate) async fn pump<T: Transport>(link: Arc<Link<T>>, pull: Pull) -> Result<()> {
-    let Pull { body, held } = pull;
-    let pen = Pen { link, length: body.len(), held };
+/// Pulls a body of the exchange `number` to its end, at the pace of the peer, and drops it.
+pub(crate) async fn pump<T: Transport>(link: Arc<Link<T>>, number: u64, pull: Pull) -> Result<()> {
+    // Nobody reads the request any more, unless the body does.
+    link.lock().engine.body_wanted(false, link.transport.now());
+    let Pull { body, head } = pull;
+    let pen = Pen { link, number, length: body.len(), head: Some(head) };
     match body {
-        Body::Iter(items) => pump_iter(pen, items).await,
-        Body::Stream(stream) => pump_stream(pen, stream).await,
+        Body::Iter(items) => pump_iter(pen, Closing(Some(items))).await,
+        Body::Stream(stream) => pump_stream(pen, Closing(Some(stream))).await,
         Body::File(file) => pump_file(pen, file).await,
         // The contract sends the other kinds itself.
         _ => Ok(()),
@@ -46,8 +49,10 @@ pub(crate) async fn pump<T: Transport>(link: Arc<Link<T>>, pull: Pull) -> Result
 /// Sends what a body brings, and before that its head.
 struct Pen<T> {
     link: Arc<Link<T>>,
+    number: u64,
     length: Option<u64>,
-    held: Option<Head>,
+    /// Until it is certain that it has been sent.
+    head: Option<Head>,
 }
 
 impl<T: Transport> Pen<T> {
@@ -56,43 +61,46 @@ impl<T: Transport> Pen<T> {
             return Ok(Flow::More);
         }
         self.start()?;
-        let mut state = self.link.lock();
-        if let Some(failure) = state.failed {
-            return Err(failure.into());
-        }
+        let mut state = self.link.of(self.number)?;
         self.link.with_wire(&mut state, |contract, wire| contract.data(wire, data))
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<()> {
         self.start()?;
-        let mut state = self.link.lock();
+        let mut state = self.link.of(self.number)?;
         self.link.with_wire(&mut state, |contract, wire| contract.end(wire, trailers))
     }
 
-    #[inline]
     fn start(&mut self) -> Result<()> {
-        match self.held.take() {
-            Some(mut head) => self.link.start(&mut head, self.length),
-            None => Ok(()),
-        }
+        let Some(mut head) = self.head.take() else { return Ok(()) };
+        self.link.run_head_hooks(self.number, &mut head, &Body::Empty)?;
+        let mut state = self.link.of(self.number)?;
+        let length = self.length;
+        self.link.with_wire(&mut state, |contract, wire| contract.start(wire, &mut head, length))
     }
 }
 
 enum Pumped<T> {
     Ended(Result<()>),
     /// The peer is slow, or it is another's turn.
-    Paused(Pen<T>, IterBody),
+    Paused(Pen<T>, Closing<IterBody>),
 }
 
-async fn pump_iter<T: Transport>(mut pen: Pen<T>, mut items: IterBody) -> Result<()> {
+async fn pump_iter<T: Transport>(pen: Pen<T>, items: Closing<IterBody>) -> Result<()> {
     let link = Arc::clone(&pen.link);
+    let turn = |pen, items| move || caught(|| take_turn(pen, items)).unwrap_or_else(Pumped::from);
+    let mut pumped = link.transport.work(turn(pen, items)).await?;
     loop {
-        let turn = move || caught(move || take_turn(pen, items)).unwrap_or_else(Pumped::from);
-        match link.transport.work(turn).await? {
+        let (pen, items) = match pumped {
             Pumped::Ended(outcome) => return outcome,
-            Pumped::Paused(same, rest) => (pen, items) = (same, rest),
+            Pumped::Paused(pen, items) => (pen, items),
+        };
+        if let Err(error) = poll_fn(|cx| link.poll_flush(cx)).await {
+            // Closing it may block as well. If no worker does that any more, it is done here.
+            let _ = link.transport.go_on(move || drop(items)).await;
+            return Err(error);
         }
-        poll_fn(|cx| link.poll_flush(cx)).await?;
+        pumped = link.transport.go_on(turn(pen, items)).await?;
     }
 }
 
@@ -103,9 +111,9 @@ impl<T> From<Error> for Pumped<T> {
 }
 
 /// PEP 3333 wants each datum on its way before the next is asked for, since that may block.
-fn take_turn<T: Transport>(mut pen: Pen<T>, mut items: IterBody) -> Pumped<T> {
+fn take_turn<T: Transport>(mut pen: Pen<T>, mut items: Closing<IterBody>) -> Pumped<T> {
     for _ in 0..TURN {
-        let sent = match items.next() {
+        let sent = match items.0.as_mut().and_then(Iterator::next) {
             None => return Pumped::Ended(pen.end(None)),
             Some(Err(error)) => Err(Error::from(error)),
             Some(Ok(item)) => pen.data(item),
@@ -120,8 +128,7 @@ fn take_turn<T: Transport>(mut pen: Pen<T>, mut items: IterBody) -> Pumped<T> {
     Pumped::Paused(pen, items)
 }
 
-async fn pump_stream<T: Transport>(mut pen: Pen<T>, stream: StreamBody) -> Result<()> {
-    let mut stream = CaughtStream(Some(stream));
+async fn pump_stream<T: Transport>(mut pen: Pen<T>, mut stream: Closing<StreamBody>) -> Result<()> {
     let link = Arc::clone(&pen.link);
     link.transport.drive(poll_fn(move |cx| poll_stream(&mut pen, &mut stream, cx))).await?
 }
@@ -129,7 +136,7 @@ async fn pump_stream<T: Transport>(mut pen: Pen<T>, stream: StreamBody) -> Resul
 /// Frames that are ready together are written together.
 fn poll_stream<T: Transport>(
     pen: &mut Pen<T>,
-    stream: &mut CaughtStream,
+    stream: &mut Closing<StreamBody>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<()>> {
     let Some(body) = &mut stream.0 else {
@@ -160,22 +167,12 @@ fn poll_stream<T: Transport>(
     }
 }
 
-struct CaughtStream(Option<StreamBody>);
-
-impl Drop for CaughtStream {
-    fn drop(&mut self) {
-        let stream = self.0.take();
-        // The response has its outcome; closing cannot change it.
-        let _ = caught(move || drop(stream));
-    }
-}
-
 async fn pump_file<T: Transport>(mut pen: Pen<T>, body: FileBody) -> Result<()> {
     pen.start()?;
     let link = Arc::clone(&pen.link);
     if !link.lock().contract.has_length() {
         // A chunk's frame has to surround every piece.
-        return pump_iter(pen, Box::new(FilePieces::new(body)?)).await;
+        return pump_iter(pen, Closing(Some(Box::new(FilePieces::new(body))))).await;
     }
     let FileBody { file, mut offset, len } = body;
     poll_fn(|cx| link.poll_flush(cx)).await?;
@@ -220,23 +217,28 @@ fn poll_send_file<T: Transport>(
         state.engine.sent(count(sent), count(left), now);
         state.engine.poll_timeout()
     };
-    link.transport.note(Phase::Writing, waiting(0, left));
-    match ready!(link.transport.poll_send_file(cx, file, offset, len)) {
-        Ok(sent) => {
-            link.transport.note(Phase::Exchange, waiting(sent, left - sent));
-            Poll::Ready(Ok(sent))
-        }
-        Err(error) => {
-            let failure = match error.kind() {
-                io::ErrorKind::TimedOut => Failure::TooSlow,
-                io::ErrorKind::BrokenPipe
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::NotConnected => Failure::Gone,
-                _ => return Poll::Ready(Err(error.into())),
-            };
-            link.lock().failed = Some(failure);
-            Poll::Ready(Err(failure.into()))
-        }
+    loop {
+        link.transport.note(Phase::Writing, waiting(0, left));
+        let error = match ready!(link.transport.poll_send_file(cx, file, offset, len)) {
+            Ok(sent) => {
+                link.transport.note(Phase::Exchange, waiting(sent, left - sent));
+                return Poll::Ready(Ok(sent));
+            }
+            Err(error) => error,
+        };
+        let failure = match error.kind() {
+            io::ErrorKind::TimedOut => match link.lock().time_out(link.transport.now()) {
+                Some(Timeout::Write) => Failure::TooSlow,
+                // It was the reading side that was late.
+                _ => continue,
+            },
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected => Failure::Gone,
+            _ => return Poll::Ready(Err(error.into())),
+        };
+        link.lock().failed = Some(failure);
+        return Poll::Ready(Err(failure.into()));
     }
 }

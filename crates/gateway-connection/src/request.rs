@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gateway_core::exchange::Exchange;
 use gateway_core::http::header::HOST;
-use gateway_core::{Environ, Input};
+use gateway_core::{DEFAULT_BODY_LIMIT, Environ, Input};
 use gateway_http1::{BodyLength, Field, RequestHead};
 
 /// What the application is given. An absolute-form's authority stands in the place of the Host
@@ -22,8 +22,13 @@ pub(crate) fn environ(
         BodyLength::Chunked => None,
     };
     let target = bytes.slice(target.range());
-    let input = (declared != Some(0))
-        .then(|| Input::from_exchange(Arc::clone(&exchange), declared, body_limit));
+    let input = match declared {
+        // What an empty environ has.
+        Some(0) if body_limit == DEFAULT_BODY_LIMIT => None,
+        // Middleware may replace it by a body, for which the operator's limit holds.
+        Some(0) => Some(empty(body_limit)),
+        _ => Some(Input::from_exchange(Arc::clone(&exchange), declared, body_limit)),
+    };
     let environ = Environ::new(exchange, method, version, target);
     let environ = match authority {
         None => {
@@ -44,4 +49,11 @@ pub(crate) fn environ(
         Some(input) => environ.with_input(input),
         None => environ,
     }
+}
+
+fn empty(limit: u64) -> Input {
+    let mut input = Input::empty();
+    // It fails only for one that has been read from.
+    let _ = input.limit(limit);
+    input
 }

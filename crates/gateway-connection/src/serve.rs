@@ -2,17 +2,21 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::sync::Arc;
+use std::task::Poll;
 
 use gateway_core::exchange::{ConnectionInfo, Exchange};
-use gateway_core::http::{Method, Version};
+use gateway_core::http::header::CONTENT_LENGTH;
+use gateway_core::http::{StatusCode, Version};
 use gateway_core::{
-    ApplicationError, Body, Environ, Error, Head, Reply, Response, Result, StartResponse, Upgrade,
+    ApplicationError, Body, Environ, Error, Head, PeerError, Reply, Response, Result,
+    StartResponse, Upgrade,
 };
-use gateway_handler::{Rest, caught, complain, error_page};
+use gateway_handler::{Rest, Terms, caught, complain, error_page};
 use gateway_http1::{CloseReason, Event, Next, RequestHead, Timeout};
 
-use crate::caught::{CaughtFuture, caught_reply};
+use crate::caught::{CaughtFuture, Closing, caught_reply};
 use crate::exchange::ConnectionExchange;
 use crate::link::{About, Link, Read, State};
 use crate::pump::{Pull, pump};
@@ -44,7 +48,7 @@ pub fn serve<T: Transport>(
     }
 }
 
-struct Driver<T> {
+struct Driver<T: Transport> {
     link: Arc<Link<T>>,
     exchange: Arc<ConnectionExchange<T>>,
     /// No request has come yet.
@@ -142,7 +146,7 @@ impl<T: Transport> Driver<T> {
     }
 
     fn begin(&self, state: &mut State, request: RequestHead) -> Environ {
-        state.contract.begin(request.method == Method::HEAD);
+        state.contract.begin(Terms::new(&request.method, request.upgrade));
         state.about = Some(About::new(&request));
         let exchange: Arc<dyn Exchange> = Arc::clone(&self.exchange) as _;
         environ(exchange, request, state.engine.fields(), self.link.service.body_limit)
@@ -176,7 +180,7 @@ impl<T: Transport> Driver<T> {
     fn next_is_ready(&mut self) -> bool {
         let now = self.link.transport.now();
         let mut state = self.link.lock();
-        if state.contract.has_end_hooks() || state.reader_awaited || state.failed.is_some() {
+        if state.contract.has_leftovers() || state.reader_awaited || state.failed.is_some() {
             return false;
         }
         let Some(exchange) = Arc::get_mut(&mut self.exchange) else { return false };
@@ -198,7 +202,7 @@ impl<T: Transport> Driver<T> {
         if let Some(ending) = self.flush().await {
             return Some(ending);
         }
-        match poll_fn(|cx| self.link.poll_read(cx, phase, false)).await {
+        match poll_fn(|cx| self.link.poll_read(cx, phase, None)).await {
             Ok(Read::Some | Read::TimedOut(None)) => None,
             Ok(Read::TimedOut(Some(Timeout::Head))) => {
                 self.refuse(gateway_http1::Error::HeadTimeout);
@@ -223,8 +227,11 @@ impl<T: Transport> Driver<T> {
                     }
                     _ => return,
                 },
-                Work::Body(pull) => pump(Arc::clone(&self.link), pull).await,
-                Work::Upgrade(protocol) => upgrade(Arc::clone(&self.link), protocol).await,
+                Work::Body(pull) => pump(Arc::clone(&self.link), self.exchange.number, pull).await,
+                Work::Upgrade(protocol) => match self.is_switched().await {
+                    true => upgrade(Arc::clone(&self.link), protocol).await,
+                    false => caught(move || drop(protocol)),
+                },
             };
             return done.unwrap_or_else(|error| self.fail(error));
         }
@@ -251,37 +258,28 @@ impl<T: Transport> Driver<T> {
 impl<T: Transport> Driver<T> {
     fn respond(&mut self, response: Response) -> Result<Step> {
         let parts = response.into_parts();
+        let mut body = Closing(Some(parts.body));
         if !std::ptr::addr_eq(Arc::as_ptr(&parts.exchange), Arc::as_ptr(&self.exchange)) {
             return Err(ApplicationError::ExchangeOver.into());
         }
-        let (mut head, body) = (parts.head, parts.body);
-        Ok(match self.respond_with(&mut head, body, parts.head_sent)? {
+        let mut head = parts.head;
+        let Some(body) = &mut body.0 else { return Ok(Step::Answered) };
+        Ok(match self.respond_with(&mut head, parts.head_sent, body)? {
             Rest::Done => Step::Answered,
-            Rest::Pump(body) => {
-                let held = (!self.link.lock().contract.is_head_sent()).then_some(head);
-                Step::Wait(Work::Body(Pull { body, held }))
-            }
+            Rest::Pump(body) => Step::Wait(Work::Body(Pull { body, head })),
             Rest::Upgrade(protocol) => Step::Wait(Work::Upgrade(protocol)),
         })
     }
 
-    fn respond_with(&self, head: &mut Head, body: Body, head_sent: bool) -> Result<Rest> {
-        let mut state = self.link.lock();
-        if state.contract.is_head_sent() != head_sent {
-            return Err(ApplicationError::HeadSent.into());
-        }
-        if !state.contract.is_held(head, &body)
-            && let Some(hooks) = state.contract.take_head_hooks()
-        {
+    fn respond_with(&self, head: &mut Head, head_sent: bool, body: &mut Body) -> Result<Rest> {
+        let (link, number) = (&self.link, self.exchange.number);
+        let mut state = link.of(number)?;
+        if state.contract.has_leftovers() {
             drop(state);
-            caught(|| hooks.run(head))?;
-            state = self.link.lock();
+            link.run_head_hooks(number, head, body)?;
+            state = link.of(number)?;
         }
-        if let Some(failure) = state.failed {
-            return Err(failure.into());
-        }
-        let errors = &self.link.info.errors;
-        self.link.with_wire(&mut state, |contract, wire| contract.respond(wire, errors, head, body))
+        link.with_wire(&mut state, |contract, wire| contract.respond(wire, head, head_sent, body))
     }
 
     /// Answers an error with its status, or cuts the response.
@@ -291,51 +289,69 @@ impl<T: Transport> Driver<T> {
             let mut state = self.link.lock();
             let gone = state.failed.is_some();
             self.link.with_wire(&mut state, |contract, wire| {
-                if gone || error.is_disconnect() {
+                if gone || (error.is_disconnect() && !contract.is_bodiless()) {
                     contract.abandon(wire, error);
                     return None;
                 }
+                self.cut = contract.is_head_sent() && !contract.is_bodiless();
                 contract.fail(wire, error)
             })
         };
-        let Some((mut head, body)) = page else {
-            self.cut = true;
-            return;
-        };
-        let Err(error) = self.respond_with(&mut head, body, false) else {
-            return;
-        };
-        // The status or a hook was no good: say what certainly is, and nothing more.
-        complain(&self.link.info.errors, self.about(), &error);
-        let (mut head, body) = error_page(gateway_core::http::StatusCode::INTERNAL_SERVER_ERROR);
-        if let Err(error) = self.respond_with(&mut head, body, false) {
+        let Some((mut head, mut body)) = page else { return };
+        while let Err(error) = self.respond_with(&mut head, false, &mut body) {
+            complain(&self.link.info.errors, self.about(), &error);
             let mut state = self.link.lock();
-            self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
+            if state.failed.is_some() {
+                self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
+                return;
+            }
+            // A hook fails once, and then the plainest answer there is goes out.
+            (head, body) = error_page(StatusCode::INTERNAL_SERVER_ERROR);
         }
     }
 
     /// Refuses what is no request.
     fn refuse(&mut self, error: gateway_http1::Error) {
-        let (mut head, _) = error_page(error.status());
-        head.headers.remove(gateway_core::http::header::CONTENT_LENGTH);
-        let body = Body::from(format!("{error}\n"));
+        let (status, reason) = match error {
+            // It was our end, not the peer's.
+            gateway_http1::Error::IncompleteHead if self.link.transport.is_draining() => {
+                let reason = "the server is ending this connection; send the request again";
+                (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
+            }
+            error => (error.status(), error.to_string()),
+        };
+        let (mut head, _) = error_page(status);
+        head.headers.remove(CONTENT_LENGTH);
+        let mut body = Body::from(reason + "\n");
         let mut state = self.link.lock();
-        state.contract.begin(false);
-        let errors = &self.link.info.errors;
+        state.contract.begin(Terms::default());
         let outcome = self.link.with_wire(&mut state, |contract, wire| {
-            contract.respond(wire, errors, &mut head, body)
+            contract.respond(wire, &mut head, false, &mut body)
         });
         if let Err(error) = outcome {
             self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
         }
     }
 
+    /// Waits until the request is complete, behind which the other protocol begins (RFC 9110 §7.8).
+    /// Tells whether that came to be.
+    async fn is_switched(&mut self) -> bool {
+        loop {
+            let next = self.link.lock().engine.start_next_cycle(self.link.transport.now());
+            match next {
+                Next::Upgraded => return true,
+                Next::Drain if self.drain().await => {}
+                next => {
+                    self.next = Some(next);
+                    return false;
+                }
+            }
+        }
+    }
+
     /// Ends the exchange and finds out whether the connection goes on.
     async fn next_cycle(&mut self) -> Option<Ending> {
-        if self.link.lock().contract.has_end_hooks() {
-            self.tell_end().await;
-        }
-        let http10 = self.end_exchange();
+        let http10 = self.end_exchange().await;
         self.renew_exchange();
         self.first = false;
         loop {
@@ -359,33 +375,32 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Makes the exchange's handles void and tells whether it was one of HTTP/1.0.
-    fn end_exchange(&self) -> bool {
-        let mut state = self.link.lock();
-        state.number += 1;
-        state.contract.finish();
-        // Kept longer, it would keep the receive buffer from being used again.
-        let about = state.about.take();
-        if std::mem::take(&mut state.reader_awaited) {
-            drop(state);
-            self.link.reading.wake_all();
+    /// Makes the exchange's handles void and tells whether it was one of HTTP/1.0. Those who want to
+    /// know of the end are told when the last byte has gone, or could not go.
+    async fn end_exchange(&mut self) -> bool {
+        let mut flushed = Ok(());
+        if self.link.lock().contract.has_leftovers() {
+            flushed = poll_fn(|cx| self.link.poll_flush(cx)).await;
         }
-        about.is_some_and(|about| about.version == Version::HTTP_10)
+        self.void_exchange(flushed.err())
     }
 
-    /// Those who want to know of the end are told when the last byte has gone, or could not go.
-    async fn tell_end(&mut self) {
-        let flushed = poll_fn(|cx| self.link.poll_flush(cx)).await;
-        let finished = {
-            let mut state = self.link.lock();
-            if let Err(error) = flushed {
-                self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
-            }
-            state.contract.finish()
-        };
-        if let Err(error) = caught(|| finished.run()) {
-            complain(&self.link.info.errors, self.about(), &error);
+    fn void_exchange(&self, abort: Option<Error>) -> bool {
+        let mut state = self.link.lock();
+        state.number += 1;
+        if let Some(error) = abort {
+            self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
         }
+        let finished = state.contract.finish();
+        // Kept longer, it would keep the receive buffer from being used again.
+        let about = state.about.take();
+        let reader_awaited = mem::take(&mut state.reader_awaited);
+        drop(state);
+        if reader_awaited {
+            self.link.reading.wake_all();
+        }
+        finished.run(&self.link.info.errors, || name(about.as_ref()));
+        about.is_some_and(|about| about.version == Version::HTTP_10)
     }
 
     /// The handle for the next exchange: the same one if no application has kept it.
@@ -418,7 +433,7 @@ impl<T: Transport> Driver<T> {
             if poll_fn(|cx| self.link.poll_flush(cx)).await.is_err() {
                 return false;
             }
-            match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, false)).await {
+            match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, None)).await {
                 Ok(Read::Some | Read::TimedOut(None)) => {}
                 Ok(Read::TimedOut(Some(_))) | Err(_) => return false,
             }
@@ -432,10 +447,14 @@ impl<T: Transport> Driver<T> {
             CloseReason::PeerRequested
             | CloseReason::PeerClosed
             | CloseReason::Http10
-            | CloseReason::UntilClose => match self.link.lock().engine.buffered() {
-                0 => Ending::Clean,
-                _ => Ending::Linger,
-            },
+            | CloseReason::UntilClose => {
+                let engine = &self.link.lock().engine;
+                // A reset under what the peer still sends would destroy the answer.
+                match engine.is_request_complete() && engine.buffered() == 0 {
+                    true => Ending::Clean,
+                    false => Ending::Linger,
+                }
+            }
             _ => Ending::Linger,
         }
     }
@@ -459,19 +478,44 @@ impl<T: Transport> Driver<T> {
         let now = self.link.transport.now();
         self.link.lock().engine.linger(now);
         while !self.link.lock().engine.is_lingering_done() {
-            match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, false)).await? {
+            match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, None)).await? {
                 Read::Some | Read::TimedOut(None) => {}
-                Read::TimedOut(Some(_)) => break,
+                Read::TimedOut(Some(_)) => return Ok(()),
             }
         }
+        self.wait_for_the_peer().await;
         Ok(())
+    }
+
+    /// So much came that nothing more of it is read. A peer that can send no more has time for the
+    /// answer, which a reset would destroy; so this waits, for its end or for the rest of the time.
+    async fn wait_for_the_peer(&self) {
+        let transport = &self.link.transport;
+        let deadline = self.link.lock().engine.poll_timeout();
+        transport.note(Phase::Closing, deadline);
+        let gone = poll_fn(|cx| match deadline {
+            Some(deadline) if transport.now() < deadline => transport.poll_gone(cx),
+            _ => Poll::Ready(()),
+        });
+        // When the server ends first, there is nothing to wait for either.
+        let _ = transport.drive(gone).await;
     }
 
     /// The exchange as the log names it.
     fn about(&self) -> String {
-        match &self.link.lock().about {
-            Some(about) => about.to_string(),
-            None => "a request".to_owned(),
+        name(self.link.lock().about.as_ref())
+    }
+}
+
+/// Also where the connection is dropped in the middle, those who want to know of the end are told.
+impl<T: Transport> Drop for Driver<T> {
+    fn drop(&mut self) {
+        if self.link.lock().contract.has_leftovers() {
+            self.void_exchange(Some(PeerError::Disconnected.into()));
         }
     }
+}
+
+fn name(about: Option<&About>) -> String {
+    about.map_or_else(|| "a request".to_owned(), ToString::to_string)
 }

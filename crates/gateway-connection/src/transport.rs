@@ -89,7 +89,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Called for every change and cheap: a server stores two values and looks at them later.
     fn note(&self, phase: Phase, deadline: Option<Instant>);
 
-    /// Whether the server stops, so that this response should be the connection's last.
+    /// Whether the server wants the connection to end (drain, eviction), so that this response
+    /// should be its last.
     fn is_draining(&self) -> bool;
 
     /// Drives `future` to its end: awaits it on a reactor, polls it in place on a thread, where the
@@ -111,6 +112,15 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         job: impl FnOnce() -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, ServerError>> + Send;
+
+    /// Like [`work`](Transport::work), for work that was admitted before and goes on: it is not
+    /// refused because the queue is full.
+    fn go_on<R: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, ServerError>> + Send {
+        self.work(job)
+    }
 
     /// Whether the calling thread may block until the peer acts.
     fn may_block(&self) -> bool;

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+/// More than this wait for one connection only if some of them have given up.
+const MOST: usize = 32;
+
 /// Wakes everybody who waits for the same direction of a transport, which itself keeps one waker.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
@@ -25,9 +28,17 @@ impl Waiters {
     /// Keeps `waker` for the next [`wake_all`](Waiters::wake_all).
     pub(crate) fn register(&self, waker: &Waker) {
         let mut wakers = self.lock();
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
+        if wakers.iter().any(|known| known.will_wake(waker)) {
+            return;
         }
+        let mut stale = Vec::new();
+        if wakers.len() >= MOST {
+            // Those who still wait come back; those who gave up do not pile up.
+            stale = std::mem::take(&mut *wakers);
+        }
+        wakers.push(waker.clone());
+        drop(wakers);
+        stale.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn wake_all(&self) {
@@ -82,5 +93,17 @@ mod tests {
         kept.expect("it was polled").wake();
         waiters.wake_all();
         assert_eq!(counts.map(|count| count.0.load(Ordering::Relaxed)), [1, 1]);
+    }
+
+    #[test]
+    fn those_who_gave_up_do_not_pile_up() {
+        let waiters = Waiters::default();
+        let counts: Vec<_> = (0..100).map(|_| Arc::new(Count::default())).collect();
+        for count in &counts {
+            waiters.register(&Waker::from(Arc::clone(count)));
+        }
+        assert!(waiters.lock().len() <= MOST);
+        waiters.wake_all();
+        assert!(counts.iter().all(|count| count.0.load(Ordering::Relaxed) == 1), "none is lost");
     }
 }

@@ -7,6 +7,7 @@ use gateway_handler::{Framing, Wire};
 use gateway_http1::{CloseReason, Connection, Output, ResponseHead, UsageError};
 
 use crate::date::with_date;
+use crate::link::Failure;
 
 /// Borrows what it needs for one call of the contract.
 pub(crate) struct EngineWire<'a> {
@@ -15,6 +16,7 @@ pub(crate) struct EngineWire<'a> {
     pub(crate) server: Option<&'a str>,
     pub(crate) unix_seconds: u64,
     pub(crate) draining: bool,
+    pub(crate) failed: &'a mut Option<Failure>,
 }
 
 impl EngineWire<'_> {
@@ -24,6 +26,7 @@ impl EngineWire<'_> {
         debug_assert!(outcome.is_ok(), "{outcome:?}");
         if outcome.is_err() {
             self.engine.cut();
+            *self.failed = Some(Failure::Gone);
         }
     }
 }

@@ -109,13 +109,14 @@ impl Body {
     /// After status 101: `protocol` gets the connection, on a thread that may block.
     ///
     /// ```
-    /// use gateway_core::{Body, Environ, Error, Response, Result, StartResponse, Upgraded};
+    /// use gateway_core::{Body, Environ, Response, Result, StartResponse, Upgraded};
     /// use gateway_core::http::{StatusCode, header::UPGRADE};
     /// use std::io::{Read, Write};
     ///
     /// fn echo(environ: Environ, start_response: StartResponse) -> Result<Response> {
-    ///     if environ.header("upgrade") != Some(b"echo") {
-    ///         return Err(Error::with_status(StatusCode::UPGRADE_REQUIRED, "only echo is spoken"));
+    ///     if environ.upgrade() != Some(b"echo") {
+    ///         let response = start_response.start(StatusCode::UPGRADE_REQUIRED, [(UPGRADE, "echo")]);
+    ///         return Ok(response.with_body("only echo is spoken here\n"));
     ///     }
     ///     let response = start_response.start(StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "echo")]);
     ///     Ok(response.with_body(Body::upgrade(|mut connection: Upgraded| {

@@ -12,7 +12,7 @@ use http::{Extensions, HeaderMap, Method, Version};
 use crate::exchange::{ConnectionInfo, Exchange};
 use crate::headers::Headers;
 use crate::target::{self, Target};
-use crate::{Address, Disconnected, ErrorStream, Input, ServerInfo};
+use crate::{Address, BoxError, Disconnected, ErrorStream, Input, ServerInfo};
 
 /// A request, and what surrounds it: PEP 3333's `environ`, typed.
 ///
@@ -71,7 +71,7 @@ impl Environ {
         let target = match method {
             // Extended CONNECT (RFC 8441) has a path.
             Method::CONNECT if !target.starts_with(b"/") => Target::authority_form(target),
-            _ => Target::new(target),
+            _ => Target::new(target, &method),
         };
         Environ {
             method,
@@ -213,15 +213,15 @@ impl Environ {
 
     /// The rest of the path, decoded: what this application is to make sense of.
     ///
-    /// It is empty for a request to the very place where the application is mounted, for an
-    /// absolute-form target without a path, where it means the same as `/`, and with CONNECT. It is
-    /// `*` where the request is for the server as a whole (`OPTIONS *`). Empty segments, `.` and
-    /// `..` stay as they are.
+    /// It is empty for a request to the very place where the application is mounted, and with
+    /// CONNECT. It is `*` where the request is for the server as a whole: `OPTIONS *`, or OPTIONS
+    /// with an absolute-form that has neither path nor query. Any other absolute-form without a
+    /// path means `/`, so that is what it gives. Empty segments, `.` and `..` stay as they are.
     ///
     /// What is no UTF-8 becomes U+FFFD, and a `%2F` cannot be told from a `/`: routers that care
     /// split [`raw_path_info`](Environ::raw_path_info) and decode the segments.
     ///
-    /// Source: RFC 3875 §4.1.5; RFC 9110 §4.2.3.
+    /// Source: RFC 3875 §4.1.5; RFC 9110 §4.2.3; RFC 9112 §3.2.4.
     pub fn path_info(&self) -> Cow<'_, str> {
         target::decode_text(self.target.path_info())
     }
@@ -231,7 +231,7 @@ impl Environ {
         target::decode(self.target.path_info())
     }
 
-    /// The same as it came.
+    /// The same as it came, but for a `/` or `*` that no path stands for.
     pub fn raw_path_info(&self) -> &str {
         target::text(self.target.path_info())
     }
@@ -283,6 +283,23 @@ impl Environ {
         self.headers.get(name.as_ref())
     }
 
+    /// The protocols that the peer offers to go on in, as its `Upgrade` field lists them, if it
+    /// offers any: then 101 with a [`Body::Upgrade`](crate::Body::Upgrade) may be answered.
+    ///
+    /// `None` without `Connection: upgrade`, and on any other version than HTTP/1.1.
+    ///
+    /// Source: RFC 9110 §7.8.
+    pub fn upgrade(&self) -> Option<&[u8]> {
+        let offered = self.header("upgrade").filter(|_| self.version == Version::HTTP_11)?;
+        let is_connected = self.fields().any(|(name, value)| {
+            name.eq_ignore_ascii_case(b"connection")
+                && value
+                    .split(|&b| b == b',')
+                    .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        });
+        is_connected.then_some(offered)
+    }
+
     /// All header fields, in the order they came in, with names in the case they came in. Once
     /// [`headers_mut`](Environ::headers_mut) was called, or where the server has a map, they are
     /// those of the map: names in lower case, fields of one name together.
@@ -305,13 +322,16 @@ impl Environ {
         &mut self.input
     }
 
-    /// The request body, to keep or to wrap; one that has ended stays.
+    /// The request body, to keep: it has its limit with it. One that has ended stays.
+    ///
+    /// To put a wrapper in its place use [`wrap_input`](Environ::wrap_input): what was taken knows
+    /// nothing of a limit that the application sets later.
     pub fn take_input(&mut self) -> Input {
-        let taken = Input::taken(self.input.declared_len());
-        std::mem::replace(&mut self.input, taken)
+        self.input.take()
     }
 
-    /// Replaces the request body, for middleware.
+    /// Replaces the request body, for middleware. A body without a limit of its own choice has the
+    /// request's from here on.
     ///
     /// # Examples
     ///
@@ -326,9 +346,85 @@ impl Environ {
     ///     Ok(())
     /// }
     /// ```
-    pub fn set_input(&mut self, input: Input) {
+    pub fn set_input(&mut self, mut input: Input) {
+        input.replace(&self.input, &self.exchange);
         self.input = input;
-        self.input.attach(&self.exchange);
+    }
+
+    /// Puts a wrapper around the request body, for middleware: `wrap` is given the body, and what
+    /// it makes of it takes its place.
+    ///
+    /// One limit governs both, what the peer sends and what the wrapper makes of it: the request's,
+    /// until [`Input::limit`] or [`Input::collect`] changes it for both. So neither a decompression
+    /// nor what goes into it outgrows the limit, and an application that raises it need not know of
+    /// the wrapper.
+    ///
+    /// The wrapper must not block in `poll_frame`. Its `size_hint` says how long the new body is;
+    /// one that changes the data removes the fields that describe the old, such as
+    /// `Content-Encoding`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_core::{Application, Environ, Error, Input, Reply, StartResponse, bytes::Bytes};
+    /// use gateway_core::http_body::{Body, Frame, SizeHint};
+    /// use std::pin::Pin;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use std::task::{Context, Poll, ready};
+    ///
+    /// /// Counts what the application reads of its requests' bodies.
+    /// struct Counts<A> {
+    ///     app: A,
+    ///     bytes: Arc<AtomicU64>,
+    /// }
+    ///
+    /// impl<A: Application> Application for Counts<A> {
+    ///     fn call(&self, mut environ: Environ, start_response: StartResponse) -> Reply {
+    ///         let bytes = Arc::clone(&self.bytes);
+    ///         environ.wrap_input(|body| Counted { body, bytes });
+    ///         self.app.call(environ, start_response)
+    ///     }
+    /// }
+    ///
+    /// struct Counted {
+    ///     body: Input,
+    ///     bytes: Arc<AtomicU64>,
+    /// }
+    ///
+    /// impl Body for Counted {
+    ///     type Data = Bytes;
+    ///     type Error = Error;
+    ///
+    ///     fn poll_frame(
+    ///         mut self: Pin<&mut Self>,
+    ///         cx: &mut Context<'_>,
+    ///     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ///         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()?;
+    ///         if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
+    ///             self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+    ///         }
+    ///         Poll::Ready(frame.map(Ok))
+    ///     }
+    ///
+    ///     fn size_hint(&self) -> SizeHint {
+    ///         self.body.size_hint()
+    ///     }
+    /// }
+    ///
+    /// let bytes = Arc::new(AtomicU64::new(0));
+    /// let counted = Counted { body: Input::from_bytes("hello"), bytes: Arc::clone(&bytes) };
+    /// assert_eq!(Input::from_body(counted).collect(100)?, "hello");
+    /// assert_eq!(bytes.load(Ordering::Relaxed), 5);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn wrap_input<B>(&mut self, wrap: impl FnOnce(Input) -> B)
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let wrapped = self.take_input().wrapped(wrap);
+        self.set_input(wrapped);
     }
 
     /// The length of the body where the message declares it.

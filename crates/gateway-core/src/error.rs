@@ -2,9 +2,12 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+
+use crate::IntoHeaders;
 
 /// The result of an application, and of most calls in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,9 +18,13 @@ pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 /// What went wrong with one exchange, by whose fault it was.
 ///
 /// An application answers with one by `Err`. If no head is on the wire yet, the server sends
-/// [`status`](Error::status) with a plain body; afterwards it cuts the connection visibly.
-/// [`Error::with_status`] and [`Error::application`] wrap any other error, and `?` converts an
-/// [`io::Error`], a [`BoxError`] and those of the `http` crate.
+/// [`status`](Error::status) and [`headers`](Error::headers) with a plain body; afterwards it cuts
+/// the connection visibly. [`Error::with_status`] and [`Error::application`] wrap any other error,
+/// and `?` converts an [`io::Error`], a [`BoxError`] and those of the `http` crate.
+///
+/// The peer sees nothing of an error but its status and fields. The server logs an error with its
+/// causes where the status is a 5xx and the fault not the peer's; of any other error nothing is
+/// logged, since a peer must not be able to fill the log.
 ///
 /// # Examples
 ///
@@ -45,16 +52,87 @@ pub enum Error {
 }
 
 impl Error {
-    /// The application failed with `cause`: status 500.
+    /// The application failed with `cause`: status 500, unless `cause` knows better.
+    ///
+    /// An error of this module comes out as it went in. One that a library has wrapped is looked
+    /// for among the causes, and its status is kept: a body over the limit is a 413 also where a
+    /// parser met it. [`with_status`](Error::with_status) keeps to the status that it is given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_core::{Error, Input, http::StatusCode};
+    ///
+    /// let mut input = Input::from_bytes("[1, 2, 3]");
+    /// input.limit(4)?;
+    /// let parsed: Result<Vec<u32>, _> = serde_json::from_reader(&mut input);
+    /// let error = parsed.map_err(Error::application).unwrap_err();
+    /// assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    ///
+    /// let error = Error::application("the shelf is empty");
+    /// assert_eq!(error.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn application(cause: impl Into<BoxError>) -> Error {
-        Error::with_status(StatusCode::INTERNAL_SERVER_ERROR, cause)
+        match Error::from(cause.into()) {
+            Error::Io(cause) => Error::with_status(StatusCode::INTERNAL_SERVER_ERROR, cause),
+            error => error,
+        }
     }
 
     /// The application failed with `cause` and wants `status` sent for it.
     ///
-    /// The cause is logged and not shown to the peer.
+    /// The peer does not see the cause. It is logged where `status` is a 5xx, and goes to nobody
+    /// otherwise, but to [`on_end`](crate::StartResponse::on_end) and to middleware.
     pub fn with_status(status: StatusCode, cause: impl Into<BoxError>) -> Error {
-        ApplicationError::Failed { status, cause: cause.into() }.into()
+        ApplicationError::Failed { status, headers: None, cause: cause.into() }.into()
+    }
+
+    /// The same error with fields for the head of its response, in place of those of the same name
+    /// that it had. The server sets the ones that describe its error page, such as Content-Length.
+    ///
+    /// An error that is not the application's becomes [`ApplicationError::Failed`] with the same
+    /// status and the error as its cause; only one of a peer that has gone stays as it is.
+    ///
+    /// # Panics
+    ///
+    /// Like [`IntoHeaders`], for literals that no field value can be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_core::{Environ, Error, Response, Result, StartResponse};
+    /// use gateway_core::http::{Method, StatusCode, header::ALLOW};
+    ///
+    /// fn page(environ: Environ, start_response: StartResponse) -> Result<Response> {
+    ///     if environ.method() != Method::GET {
+    ///         let error = Error::with_status(StatusCode::METHOD_NOT_ALLOWED, "only GET");
+    ///         return Err(error.with_headers([(ALLOW, "GET")]));
+    ///     }
+    ///     Ok(start_response.start(StatusCode::OK, ()).with_body("a page\n"))
+    /// }
+    /// ```
+    ///
+    /// Source: RFC 9110 §15.5.6 wants Allow with 405, §15.5.22 Upgrade with 426, and §11.6.1
+    /// WWW-Authenticate with 401.
+    pub fn with_headers(self, headers: impl IntoHeaders) -> Error {
+        let (status, mut all, cause) = match self {
+            Error::Application(ApplicationError::Failed { status, headers, cause }) => {
+                (status, headers.unwrap_or_default(), cause)
+            }
+            Error::Peer(PeerError::Disconnected) => return self,
+            error => (error.status(), Box::default(), error.into()),
+        };
+        all.extend(headers.into_headers());
+        ApplicationError::Failed { status, headers: Some(all), cause }.into()
+    }
+
+    /// The fields for the head of this error's response, if it has any.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        match self {
+            Error::Application(ApplicationError::Failed { headers, .. }) => headers.as_deref(),
+            _ => None,
+        }
     }
 
     /// The status that the server sends for this error where no head has been sent.
@@ -83,6 +161,10 @@ impl Error {
             Error::Peer(error) => error.again().into(),
             Error::Application(ApplicationError::ExchangeOver) => {
                 ApplicationError::ExchangeOver.into()
+            }
+            Error::Application(ApplicationError::Failed { status, headers, cause }) => {
+                let (status, headers, cause) = (*status, headers.clone(), cause.to_string().into());
+                ApplicationError::Failed { status, headers, cause }.into()
             }
             // Readers try again after `Interrupted`, which would never end.
             Error::Io(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -157,7 +239,9 @@ pub enum ApplicationError {
     Failed {
         /// What to send.
         status: StatusCode,
-        /// Why; logged, not shown.
+        /// What to say in the head; see [`Error::with_headers`].
+        headers: Option<Box<HeaderMap>>,
+        /// Why. The peer does not see it; it is logged where the status is a 5xx.
         #[source]
         cause: BoxError,
     },
@@ -199,6 +283,9 @@ pub enum ApplicationError {
         /// The status in question.
         status: StatusCode,
     },
+    /// 101 for a request that offered no upgrade; see [`Environ::upgrade`](crate::Environ::upgrade).
+    #[error("101 was answered to a request that offered no upgrade; ask environ.upgrade() first")]
+    UpgradeNotOffered,
     /// A handle of this exchange was used after its end, or another exchange's response returned.
     #[error("the handle belongs to another exchange, or to one that is over")]
     ExchangeOver,
@@ -271,16 +358,20 @@ fn bind_hint(address: &str, source: &io::Error) -> &'static str {
 }
 
 impl From<io::Error> for Error {
-    /// An [`Error`] that travelled inside an [`io::Error`] comes out as it went in.
+    /// An [`Error`] that travelled inside an [`io::Error`] comes out as it went in, and one among
+    /// its causes keeps its status, as with [`Error::application`].
     fn from(error: io::Error) -> Error {
-        match error.downcast::<Error>() {
-            Ok(inner) => inner,
-            Err(error) => Error::Io(error),
-        }
+        let unpacked = error.downcast::<Packed>().map(|packed| packed.0);
+        unpacked.or_else(io::Error::downcast::<Error>).unwrap_or_else(|error| match find(&error) {
+            Some(found) => found.with_cause(error.into()),
+            None => Error::Io(error),
+        })
     }
 }
 
 impl From<Error> for io::Error {
+    /// [`Error::from`] gives it back as it was. It is the source of the [`io::Error`], so that it
+    /// is in the chain of whatever wraps that.
     fn from(error: Error) -> io::Error {
         let error = match error {
             Error::Io(inner) => return inner,
@@ -293,13 +384,30 @@ impl From<Error> for io::Error {
             Error::Application(ApplicationError::WouldBlock { .. }) => io::ErrorKind::WouldBlock,
             _ => io::ErrorKind::Other,
         };
-        io::Error::new(kind, error)
+        io::Error::new(kind, Packed(error))
+    }
+}
+
+/// An error inside an [`io::Error`]. That gives its content's source for its own, and leaves the
+/// content out; without a layer in between the error would be in no chain.
+#[derive(Debug)]
+struct Packed(Error);
+
+impl fmt::Display for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Packed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
     }
 }
 
 impl From<BoxError> for Error {
-    /// An [`Error`], or the part of one, that travelled in a box comes out as it went in; any other
-    /// cause becomes [`Error::application`].
+    /// An [`Error`], or the part of one, that travelled in a box comes out as it went in, an
+    /// [`io::Error`] is converted, and any other cause becomes [`Error::application`].
     fn from(cause: BoxError) -> Error {
         fn unbox<T: Into<Error> + StdError + 'static>(cause: BoxError) -> Result<Error, BoxError> {
             cause.downcast::<T>().map(|error| (*error).into())
@@ -309,7 +417,88 @@ impl From<BoxError> for Error {
             .or_else(unbox::<ApplicationError>)
             .or_else(unbox::<ServerError>)
             .or_else(unbox::<io::Error>)
-            .unwrap_or_else(Error::application)
+            .unwrap_or_else(|cause| match find(&*cause) {
+                Some(found) => found.with_cause(cause),
+                None => Error::with_status(StatusCode::INTERNAL_SERVER_ERROR, cause),
+            })
+    }
+}
+
+/// What an error means because of one of its causes.
+enum Found {
+    Itself(Error),
+    Failed { status: StatusCode, headers: Option<Box<HeaderMap>> },
+}
+
+impl Found {
+    fn with_cause(self, cause: BoxError) -> Error {
+        match self {
+            Found::Itself(error) => error,
+            Found::Failed { status, headers } => {
+                ApplicationError::Failed { status, headers, cause }.into()
+            }
+        }
+    }
+}
+
+/// Looks among `cause` and its causes for an error of ours that says more than a bare 500.
+fn find(cause: &(dyn StdError + 'static)) -> Option<Found> {
+    /// A chain may be a circle.
+    const DEPTH: usize = 64;
+    fn next<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+        match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inside) => Some(inside),
+            None => cause.source(),
+        }
+    }
+    std::iter::successors(Some(cause), |cause| next(*cause)).take(DEPTH).find_map(found)
+}
+
+fn found(cause: &(dyn StdError + 'static)) -> Option<Found> {
+    match cause.downcast_ref::<Error>() {
+        Some(Error::Peer(error)) => error.found(),
+        Some(Error::Application(error)) => error.found(),
+        Some(Error::Server(error)) => error.found(),
+        Some(Error::Io(_)) => None,
+        None => {
+            let peer = cause.downcast_ref().and_then(PeerError::found);
+            let application = || cause.downcast_ref().and_then(ApplicationError::found);
+            let server = || cause.downcast_ref().and_then(ServerError::found);
+            peer.or_else(application).or_else(server)
+        }
+    }
+}
+
+impl PeerError {
+    fn found(&self) -> Option<Found> {
+        Some(Found::Itself(self.again().into()))
+    }
+}
+
+impl ApplicationError {
+    fn found(&self) -> Option<Found> {
+        match self {
+            ApplicationError::Failed { status, headers, .. } => {
+                Some(Found::Failed { status: *status, headers: headers.clone() })
+            }
+            ApplicationError::WouldBlock { call } => {
+                Some(Found::Itself(ApplicationError::WouldBlock { call }.into()))
+            }
+            ApplicationError::ExchangeOver => {
+                Some(Found::Itself(ApplicationError::ExchangeOver.into()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl ServerError {
+    fn found(&self) -> Option<Found> {
+        match self {
+            ServerError::Overloaded => Some(Found::Itself(ServerError::Overloaded.into())),
+            ServerError::ShuttingDown => Some(Found::Itself(ServerError::ShuttingDown.into())),
+            _ => None,
+        }
     }
 }
 
@@ -404,7 +593,8 @@ mod tests {
         assert_eq!(status(Box::new(Error::from(PeerError::BodyTimeout))), 408);
         assert_eq!(status(Box::new(PeerError::BodyTooLarge { limit: 1 })), 413);
         assert_eq!(status(Box::new(ServerError::Overloaded)), 503);
-        let cause = ApplicationError::Failed { status: StatusCode::GONE, cause: "old".into() };
+        let (gone, cause) = (StatusCode::GONE, "old".into());
+        let cause = ApplicationError::Failed { status: gone, headers: None, cause };
         assert_eq!(status(Box::new(cause)), 410);
         assert_eq!(status(Box::new(io::Error::from(Error::from(PeerError::BodyTimeout)))), 408);
         assert_eq!(status("anything else".into()), 500);

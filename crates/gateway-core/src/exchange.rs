@@ -29,14 +29,28 @@ pub struct End<'a> {
     pub status: Option<StatusCode>,
     /// How many bytes of the body were handed to the protocol: of its data, without framing.
     pub bytes_sent: u64,
-    /// Why the response could not be completed; `None` after a clean end.
+    /// The error that was answered in place of a response of the application: whole, so that this
+    /// is no abort.
+    pub error: Option<&'a Error>,
+    /// Why the response could not be completed; `None` where it was sent to its end, be it an
+    /// error's.
     pub abort: Option<&'a Error>,
 }
 
 impl<'a> End<'a> {
-    /// How it ended.
-    pub fn new(status: Option<StatusCode>, bytes_sent: u64, abort: Option<&'a Error>) -> End<'a> {
-        End { status, bytes_sent, abort }
+    /// For servers: a clean end.
+    pub fn new(status: Option<StatusCode>, bytes_sent: u64) -> End<'a> {
+        End { status, bytes_sent, error: None, abort: None }
+    }
+
+    /// The end of an exchange in which `error` was answered.
+    pub fn with_error(self, error: Option<&'a Error>) -> End<'a> {
+        End { error, ..self }
+    }
+
+    /// The end of a response that `abort` cut off.
+    pub fn with_abort(self, abort: Option<&'a Error>) -> End<'a> {
+        End { abort, ..self }
     }
 }
 

@@ -4,6 +4,7 @@ mod read;
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -14,7 +15,7 @@ use crate::exchange::Exchange;
 use crate::wait::wait;
 use crate::{ApplicationError, BoxError, Error, PeerError, Result, StreamBody};
 
-/// The body limit where neither server nor application set another: 2 MiB.
+/// The body limit where neither server nor application has set another: 2 MiB.
 pub const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
 
 /// The request body, to be read by blocking or by awaiting, ending where the message ends.
@@ -26,6 +27,9 @@ pub const DEFAULT_BODY_LIMIT: u64 = 2 << 20;
 ///
 /// The body limit holds however the body is framed. A declared length over it fails the first
 /// read, before anything is read; otherwise the read that crosses it fails. The error becomes 413.
+/// It is the request's: a body that middleware puts in the place of another inherits it, and
+/// [`Environ::wrap_input`](crate::Environ::wrap_input) lets one limit govern a body and what a
+/// wrapper makes of it.
 ///
 /// After an error every further read fails the same way: a body that was cut off never looks like
 /// one that has ended. A blocking read on a thread that other connections wait for is an error that
@@ -50,7 +54,10 @@ pub struct Input {
     /// What a frame brought beyond what `read` took.
     rest: Bytes,
     declared: Option<u64>,
-    limit: u64,
+    /// What reads keep to.
+    limit: Limit,
+    /// What a body in this one's place inherits: the limit that the server or `limit` has chosen.
+    chosen: Option<u64>,
     taken: u64,
     begun: bool,
     trailers: Option<Box<HeaderMap>>,
@@ -69,32 +76,41 @@ enum Source {
     },
 }
 
+enum Limit {
+    Own(u64),
+    /// Of a body and of those that are wrapped around it.
+    Shared(Arc<AtomicU64>),
+}
+
 impl Input {
     /// No body: it has ended, and its length is 0.
     pub fn empty() -> Input {
-        Input::with_source(Source::Ended, Some(0), DEFAULT_BODY_LIMIT)
+        Input::with_source(Source::Ended, Some(0), DEFAULT_BODY_LIMIT, None)
     }
 
     /// For servers: the body that `exchange` receives. `declared` is its length where the message
     /// says one, `limit` the server's body limit in bytes.
     pub fn from_exchange(exchange: Arc<dyn Exchange>, declared: Option<u64>, limit: u64) -> Input {
-        Input::with_source(Source::Exchange(exchange), declared, limit)
+        Input::with_source(Source::Exchange(exchange), declared, limit, Some(limit))
     }
 
-    /// For middleware and tests: a body that is in memory.
+    /// For middleware and tests: a body that is in memory, so that a limit would save nothing. It
+    /// has none until [`limit`](Input::limit) sets one.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Input {
         let bytes = bytes.into();
         let declared = bytes.len() as u64;
-        let mut input = Input::with_source(Source::Ended, Some(declared), DEFAULT_BODY_LIMIT);
+        let mut input = Input::with_source(Source::Ended, Some(declared), u64::MAX, None);
         input.rest = bytes;
         input
     }
 
-    /// For middleware: another body in place of the peer's, such as its decompression. It must not
-    /// block in `poll_frame`; its limit is [`DEFAULT_BODY_LIMIT`] until it is changed.
+    /// For middleware: another body in place of the peer's. It must not block in `poll_frame`. One
+    /// that reads the peer's, such as its decompression, goes through
+    /// [`Environ::wrap_input`](crate::Environ::wrap_input).
     ///
-    /// Which threads may block on it is known once [`Environ::set_input`](crate::Environ::set_input)
-    /// has put it into a request; before that, any thread does.
+    /// Once [`Environ::set_input`](crate::Environ::set_input) has put it into a request, it has that
+    /// request's limit, unless [`limit`](Input::limit) was called, and it is known which threads may
+    /// block on it. Before that it has [`DEFAULT_BODY_LIMIT`], and any thread blocks.
     pub fn from_body<B>(body: B) -> Input
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -102,35 +118,69 @@ impl Input {
     {
         let declared = body.size_hint().exact();
         let source = Source::Body { body: Mutex::new(crate::body::erase(body)), exchange: None };
-        Input::with_source(source, declared, DEFAULT_BODY_LIMIT)
+        Input::with_source(source, declared, DEFAULT_BODY_LIMIT, None)
     }
 
-    /// What stays in an environ whose input was taken: it has ended, and what the message declares
-    /// is the same as before.
-    pub(crate) fn taken(declared: Option<u64>) -> Input {
-        Input { begun: true, ..Input::with_source(Source::Ended, declared, 0) }
+    /// Takes it and leaves one that has ended; what the message declares and what a replacement
+    /// inherits are the same as before.
+    pub(crate) fn take(&mut self) -> Input {
+        let ended = Input::with_source(Source::Ended, self.declared, u64::MAX, self.chosen);
+        std::mem::replace(self, Input { begun: true, ..ended })
     }
 
-    /// Makes a body of middleware one of `exchange`, which knows the threads that may block.
-    pub(crate) fn attach(&mut self, exchange: &Arc<dyn Exchange>) {
+    /// Puts it into the place of another in a request of `exchange`, which knows the threads that
+    /// may block.
+    pub(crate) fn replace(&mut self, replaced: &Input, exchange: &Arc<dyn Exchange>) {
         if let Source::Body { exchange: own, .. } = &mut self.source {
             *own = Some(Arc::clone(exchange));
         }
+        if self.chosen.is_some() {
+            return;
+        }
+        self.chosen = replaced.chosen;
+        if let Some(limit) = self.chosen
+            && !matches!(self.source, Source::Ended)
+        {
+            self.limit.set(limit);
+        }
     }
 
-    fn with_source(source: Source, declared: Option<u64>, limit: u64) -> Input {
+    /// The body that `wrap` makes of this one, with whose limit it has one in common.
+    pub(crate) fn wrapped<B>(mut self, wrap: impl FnOnce(Input) -> B) -> Input
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        // In memory there may be no limit to share: the wrapper's inherits the request's.
+        let is_limited = self.limit.get() != u64::MAX || !matches!(self.source, Source::Ended);
+        let limit = is_limited.then(|| self.limit.share());
+        let mut outer = Input::from_body(wrap(self));
+        if let Some(limit) = limit {
+            outer.limit = limit;
+        }
+        outer
+    }
+
+    fn with_source(
+        source: Source,
+        declared: Option<u64>,
+        limit: u64,
+        chosen: Option<u64>,
+    ) -> Input {
         Input {
             source,
             rest: Bytes::new(),
             declared,
-            limit,
+            limit: Limit::Own(limit),
+            chosen,
             taken: 0,
             begun: false,
             trailers: None,
         }
     }
 
-    /// Accepts up to `bytes` of body in place of the server's limit; `u64::MAX` accepts any length.
+    /// Accepts up to `bytes` of body in place of the limit so far; `u64::MAX` accepts any length. A
+    /// body in the place of this one inherits it.
     ///
     /// # Errors
     ///
@@ -139,7 +189,8 @@ impl Input {
         if self.begun {
             return Err(ApplicationError::LimitAfterRead.into());
         }
-        self.limit = bytes;
+        self.limit.set(bytes);
+        self.chosen = Some(bytes);
         Ok(())
     }
 
@@ -219,10 +270,13 @@ impl Input {
     }
 
     fn wait_data(&mut self, call: &'static str) -> Option<Result<Bytes>> {
-        match self.may_block(call) {
-            Ok(()) => wait(|cx| self.poll_data(cx)),
-            Err(error) => Some(Err(error)),
+        // What is at hand is had without waiting.
+        if self.rest.is_empty()
+            && let Err(error) = self.may_block(call)
+        {
+            return Some(Err(error));
         }
+        wait(|cx| self.poll_data(cx))
     }
 
     /// Blocks until the rest of the body is there, in one piece of at most `limit` bytes. If
@@ -270,7 +324,7 @@ impl Input {
 
     fn begin_collecting(&mut self, limit: u64) -> Collected {
         if !self.begun {
-            self.limit = limit;
+            self.limit.set(limit);
         }
         Collected { limit, first: Bytes::new(), all: BytesMut::new() }
     }
@@ -298,18 +352,18 @@ impl Input {
         }
         self.begun = true;
         match self.declared {
-            Some(declared) if declared > self.limit => Err(self.too_large()),
+            Some(declared) if declared > self.limit.get() => Err(self.too_large()),
             _ => Ok(()),
         }
     }
 
     fn count(&mut self, data: Bytes) -> Result<Bytes> {
         self.taken = self.taken.saturating_add(data.len() as u64);
-        if self.taken > self.limit { Err(self.too_large()) } else { Ok(data) }
+        if self.taken > self.limit.get() { Err(self.too_large()) } else { Ok(data) }
     }
 
     fn too_large(&mut self) -> Error {
-        self.fail(PeerError::BodyTooLarge { limit: self.limit }.into())
+        self.fail(PeerError::BodyTooLarge { limit: self.limit.get() }.into())
     }
 
     /// Remembers `error` for the reads to come, and gives the source up.
@@ -326,11 +380,36 @@ impl Input {
             Source::Ended | Source::Failed(_) => None,
         };
         match exchange {
-            Some(exchange) if self.rest.is_empty() && !exchange.may_block() => {
+            Some(exchange) if !exchange.may_block() => {
                 Err(ApplicationError::WouldBlock { call }.into())
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Limit {
+    fn get(&self) -> u64 {
+        match self {
+            Limit::Own(bytes) => *bytes,
+            Limit::Shared(bytes) => bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn set(&mut self, limit: u64) {
+        match self {
+            Limit::Own(bytes) => *bytes = limit,
+            Limit::Shared(bytes) => bytes.store(limit, Ordering::Relaxed),
+        }
+    }
+
+    fn share(&mut self) -> Limit {
+        let bytes = match self {
+            Limit::Own(bytes) => Arc::new(AtomicU64::new(*bytes)),
+            Limit::Shared(bytes) => Arc::clone(bytes),
+        };
+        *self = Limit::Shared(Arc::clone(&bytes));
+        Limit::Shared(bytes)
     }
 }
 
@@ -374,7 +453,7 @@ impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Input")
             .field("declared", &self.declared)
-            .field("limit", &self.limit)
+            .field("limit", &self.limit.get())
             .field("taken", &self.taken)
             .field("ended", &self.is_end())
             .finish_non_exhaustive()

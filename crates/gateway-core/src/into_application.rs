@@ -13,7 +13,8 @@ use crate::{Application, Environ, Error, Reply, Response, StartResponse};
 /// allocation; on a reactor it answers [`Reply::Blocking`] and runs on a worker. Wrap it in
 /// [`inline`] to promise that it does not block. `Marker` only keeps the implementations apart.
 ///
-/// Errors of a function are anything that converts into [`Error`].
+/// Errors of a function are anything that converts into [`Error`]; those of one in [`inline`] are
+/// [`Error`] itself.
 ///
 /// An async closure that uses what it captured does not implement `Fn`, as the compiler will say:
 /// its future borrows from the closure. Let a closure clone what an async block then owns:
@@ -135,13 +136,24 @@ where
 
 /// A synchronous function that promises not to block: it is called in place on every server.
 ///
+/// Its error type is [`Error`], so that a closure needs no annotation; `?` converts others.
+///
 /// # Examples
 ///
 /// ```
-/// use gateway_core::{inline, http::StatusCode};
+/// use gateway_core::{BoxError, Environ, inline, http::StatusCode};
 ///
 /// let app = inline(|_, start_response| {
 ///     Ok(start_response.start(StatusCode::OK, ()).with_body("quick\n"))
+/// });
+///
+/// fn page(environ: &Environ) -> Result<i64, BoxError> {
+///     Ok(environ.query_string().unwrap_or("1").parse()?)
+/// }
+///
+/// let app = inline(|environ, start_response| {
+///     let text = format!("page {}\n", page(&environ)?);
+///     Ok(start_response.start(StatusCode::OK, ()).with_body(text))
 /// });
 /// ```
 pub fn inline<F>(f: F) -> InlineFn<F>

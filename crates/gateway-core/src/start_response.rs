@@ -59,7 +59,8 @@ impl StartResponse {
     /// application uses [`Response::write`], or the server answers an error by itself.
     ///
     /// Every hook runs once, innermost first: the one that was added last runs first. None runs
-    /// if no head is sent at all because the peer has gone. [`Application`](crate::Application)
+    /// if no head is sent at all because the peer has gone. One that panics makes the answer a 500,
+    /// which those see that have not run. [`Application`](crate::Application)
     /// has an example.
     pub fn on_head(&self, hook: impl FnOnce(&mut Head) + Send + 'static) {
         self.exchange.on_head(Box::new(hook));

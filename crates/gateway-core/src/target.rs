@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::Method;
 use percent_encoding::percent_decode;
 
 /// A request target as it came, with the index that splits its path.
@@ -18,13 +19,22 @@ pub(crate) struct Target {
     split: u32,
     /// Where the path ends: at `?` or at the end.
     end: u32,
+    /// What the path info means where the target has no path.
+    pathless: &'static str,
 }
 
 impl Target {
     /// Takes an origin-form, an absolute-form, or `*`. What is none of them is path throughout.
-    pub(crate) fn new(raw: Bytes) -> Target {
-        let start = path_start(&raw);
-        Target::with_path_at(raw, start)
+    ///
+    /// An absolute-form without a path means `/` (RFC 9110 §4.2.3), and with OPTIONS and no query
+    /// either the server as a whole (RFC 9112 §3.2.4).
+    pub(crate) fn new(raw: Bytes, method: &Method) -> Target {
+        let Some(start) = absolute_path_start(&raw) else {
+            return Target::with_path_at(raw, 0);
+        };
+        let is_server = *method == Method::OPTIONS && start == raw.len();
+        let pathless = if is_server { "*" } else { "/" };
+        Target { pathless, ..Target::with_path_at(raw, start) }
     }
 
     /// Takes an authority-form: there is no path.
@@ -37,7 +47,7 @@ impl Target {
         let end = raw.iter().skip(start).position(|&b| b == b'?').map_or(raw.len(), |n| start + n);
         // Longer targets than u32 counts cannot come through any server's limits.
         let (start, end) = (start as u32, end as u32);
-        Target { raw, start, split: start, end }
+        Target { raw, start, split: start, end, pathless: "" }
     }
 
     pub(crate) fn raw(&self) -> &Bytes {
@@ -49,6 +59,9 @@ impl Target {
     }
 
     pub(crate) fn path_info(&self) -> &[u8] {
+        if self.start == self.end {
+            return self.pathless.as_bytes();
+        }
         &self.raw[self.split as usize..self.end as usize]
     }
 
@@ -115,13 +128,11 @@ pub(crate) fn decode_text(raw: &[u8]) -> Cow<'_, str> {
     percent_decode(raw).decode_utf8_lossy()
 }
 
-fn path_start(raw: &[u8]) -> usize {
-    let Some(scheme) = scheme_len(raw) else {
-        return 0;
-    };
-    let authority = &raw[scheme + 3..];
-    let end = authority.iter().position(|&b| b == b'/' || b == b'?');
-    end.map_or(raw.len(), |n| scheme + 3 + n)
+/// Where the path of an absolute-form begins, if it is one.
+fn absolute_path_start(raw: &[u8]) -> Option<usize> {
+    let authority = scheme_len(raw)? + 3;
+    let len = raw[authority..].iter().position(|&b| b == b'/' || b == b'?');
+    Some(len.map_or(raw.len(), |len| authority + len))
 }
 
 /// The length of the scheme that `://` follows, if the bytes begin with one (RFC 3986 §3.1).
@@ -135,7 +146,7 @@ mod tests {
     use super::*;
 
     fn target(raw: &'static str) -> Target {
-        Target::new(Bytes::from_static(raw.as_bytes()))
+        Target::new(Bytes::from_static(raw.as_bytes()), &Method::GET)
     }
 
     #[test]
@@ -163,7 +174,8 @@ mod tests {
     #[test]
     fn an_absolute_form_may_have_no_path() {
         for raw in ["http://example.com", "http://example.com?q"] {
-            assert_eq!(target(raw).path_info(), b"", "{raw}");
+            assert_eq!(target(raw).script_name(), b"", "{raw}");
+            assert_eq!(target(raw).path_info(), b"/", "{raw}");
             assert_eq!(target(raw).authority(), Some(&b"example.com"[..]), "{raw}");
         }
     }
@@ -218,6 +230,9 @@ mod tests {
             ("/x", "x", None),
             ("/x/", "/x/", None),
             ("/", "/", None),
+            ("http://a", "", Some(0)),
+            ("http://a", "/", None),
+            ("http://a", "/a", None),
         ] {
             assert_eq!(target(raw).prefix_len(prefix), len, "{raw} under {prefix}");
         }

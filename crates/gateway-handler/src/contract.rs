@@ -1,20 +1,27 @@
 //! The `start_response` contract of one exchange.
 
+use std::mem;
+
 use bytes::Bytes;
-use gateway_core::exchange::{End, EndHook, HeadHook};
-use gateway_core::http::StatusCode;
-use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
-use gateway_core::{ApplicationError, Body, Error, ErrorStream, Head, Result, Upgrade};
+use gateway_core::exchange::{EndHook, HeadHook};
+use gateway_core::http::header::{HeaderMap, HeaderName};
+use gateway_core::http::{Method, StatusCode};
+use gateway_core::{ApplicationError, Body, Error, Head, Result, Upgrade};
 
 use crate::head::{self, Facts};
+use crate::hooks::{Finished, HeadHooks};
+use crate::page::page_of;
 use crate::wire::{Framing, Wire};
 
 /// Holds an application to the contract, and a server too: what may go to the wire, and when.
 ///
 /// It knows no I/O, no time and no threads. A server keeps one per connection, calls
-/// [`begin`](Contract::begin) for every request, and puts everything through it. Hooks are code of
-/// the application: a server that keeps the contract under a lock takes them out
-/// ([`take_head_hooks`](Contract::take_head_hooks)) and runs them without it.
+/// [`begin`](Contract::begin) for every request, and puts everything through it.
+///
+/// Hooks, bodies and error sinks are code of the application, and none of it runs in here: a server
+/// that keeps the contract under a lock takes the hooks out
+/// ([`take_head_hooks`](Contract::take_head_hooks), [`finish`](Contract::finish)), runs them without
+/// the lock, and drops what a body leaves without it.
 ///
 /// ```text
 ///         write, respond, start, fail           end, cut
@@ -25,12 +32,33 @@ use crate::wire::{Framing, Wire};
 #[derive(Default)]
 pub struct Contract {
     state: State,
-    head_only: bool,
+    terms: Terms,
     head_hooks: Vec<HeadHook>,
     end_hooks: Vec<EndHook>,
+    /// Fields of the application that were taken away from it.
+    removed: Vec<HeaderName>,
     status: Option<StatusCode>,
     sent: u64,
+    too_long: bool,
+    answered: Option<Error>,
     abort: Option<Error>,
+}
+
+/// What of a request decides how it may be answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Terms {
+    /// It was a HEAD: the response has no body.
+    pub head_only: bool,
+    /// It offered to go on in another protocol, so 101 may be answered (RFC 9110 §7.8).
+    pub upgrade: bool,
+}
+
+impl Terms {
+    /// Those of a request by `method` that offers an upgrade or not.
+    pub fn new(method: &Method, upgrade: bool) -> Terms {
+        Terms { head_only: method == Method::HEAD, upgrade }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,15 +96,14 @@ pub enum Flow {
 }
 
 impl Contract {
-    /// Begins an exchange. `head_only` says that the request was a HEAD.
-    pub fn begin(&mut self, head_only: bool) {
+    /// Begins an exchange. What an earlier one left has been taken by
+    /// [`finish`](Contract::finish).
+    pub fn begin(&mut self, terms: Terms) {
         self.state = State::Before;
-        self.head_only = head_only;
-        self.head_hooks.clear();
-        self.end_hooks.clear();
+        self.terms = terms;
         self.status = None;
         self.sent = 0;
-        self.abort = None;
+        self.too_long = false;
     }
 
     /// Keeps a hook for the head.
@@ -89,25 +116,41 @@ impl Contract {
         self.end_hooks.push(hook);
     }
 
-    /// Whether a hook waits for the end, so that it matters when the last byte has gone.
-    pub fn has_end_hooks(&self) -> bool {
-        !self.end_hooks.is_empty()
+    /// Whether something is left for [`finish`](Contract::finish) to hand out: hooks that wait, an
+    /// error, or something to be logged.
+    pub fn has_leftovers(&self) -> bool {
+        !(self.end_hooks.is_empty() && self.head_hooks.is_empty() && self.removed.is_empty())
+            || self.answered.is_some()
+            || self.abort.is_some()
     }
 
-    /// Takes the hooks that the head has to pass before it is sent, if it has not been sent and
-    /// there are any: run them, then go on with what sends the head.
-    pub fn take_head_hooks(&mut self) -> Option<HeadHooks> {
-        if self.head_hooks.is_empty() || self.state != State::Before {
-            return None;
+    /// Takes the hooks that `head` has to pass before it is sent with `body`: run them, give what is
+    /// left of them [back](Contract::put_back), then go on with what sends the head. There are none
+    /// while the head [is held](Contract::is_held), and after it has been sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplicationError`] for a head that cannot be sent. Its hooks stay for the error's head.
+    pub fn take_head_hooks(&mut self, head: &Head, body: &Body) -> Result<Option<HeadHooks>> {
+        if self.head_hooks.is_empty() || self.state != State::Before || self.is_held(head, body) {
+            return Ok(None);
         }
-        Some(HeadHooks(std::mem::take(&mut self.head_hooks)))
+        self.check(head, matches!(body, Body::Upgrade(_)))?;
+        Ok(Some(HeadHooks::new(mem::take(&mut self.head_hooks))))
+    }
+
+    /// Keeps the hooks that did not run, because one before them panicked, for the error's head.
+    pub fn put_back(&mut self, hooks: HeadHooks) {
+        let mut hooks = hooks.into_rest();
+        hooks.append(&mut self.head_hooks);
+        self.head_hooks = hooks;
     }
 
     /// Whether `head` waits for what pulling `body` brings first, so that an error in the place of
-    /// data can still have a status. Its hooks must wait as well.
+    /// data can still have a status. Its hooks wait as well.
     pub fn is_held(&self, head: &Head, body: &Body) -> bool {
         self.state == State::Before
-            && !self.head_only
+            && !self.terms.head_only
             && !head.status.is_informational()
             && !has_no_body(head.status)
             && matches!(body, Body::Iter(_) | Body::Stream(_) | Body::File(_))
@@ -116,6 +159,11 @@ impl Contract {
     /// Whether the head has been sent.
     pub fn is_head_sent(&self) -> bool {
         self.state != State::Before
+    }
+
+    /// Whether the head has been sent and no body follows it.
+    pub fn is_bodiless(&self) -> bool {
+        matches!(self.state, State::Sent { bodiless: true, .. })
     }
 
     /// The status that was sent.
@@ -131,65 +179,49 @@ impl Contract {
     }
 
     /// [`Response::write`](gateway_core::Response::write): sends the head if it has not been sent,
-    /// then `data`.
+    /// then `data`, which goes nowhere where a response has no body.
     ///
     /// # Errors
     ///
     /// [`ApplicationError`] for an invalid head, for more data than was declared (what fits is
     /// sent), and after the end.
-    pub fn write(
-        &mut self,
-        wire: &mut impl Wire,
-        errors: &ErrorStream,
-        head: &mut Head,
-        data: Bytes,
-    ) -> Result<()> {
-        if self.state == State::Before {
-            let facts = self.check(head, errors)?;
-            if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(ApplicationError::InvalidStatus { status: head.status }.into());
-            }
-            self.send_head(wire, head, facts, facts.declared);
-        }
+    pub fn write(&mut self, wire: &mut impl Wire, head: &mut Head, data: Bytes) -> Result<()> {
+        self.start(wire, head, None)?;
         self.data(wire, data).map(drop)
     }
 
     /// Sends the head, unless [`write`](Contract::write) has or it [is held](Contract::is_held), and
-    /// as much of `body` as needs no pulling.
+    /// as much of `body` as needs no pulling. What stays in `body` is not wanted. `head_sent` is
+    /// what the response says of itself.
     ///
     /// # Errors
     ///
-    /// [`ApplicationError`] for an invalid head or a body of the wrong length: pass it to
-    /// [`fail`](Contract::fail).
+    /// [`ApplicationError`] for an invalid head, a body of the wrong length, and a response whose
+    /// head is not the one that was sent: pass it to [`fail`](Contract::fail).
     pub fn respond(
         &mut self,
         wire: &mut impl Wire,
-        errors: &ErrorStream,
         head: &mut Head,
-        body: Body,
+        head_sent: bool,
+        body: &mut Body,
     ) -> Result<Rest> {
-        if self.is_held(head, &body) {
-            return Ok(Rest::Pump(body));
+        if self.is_head_sent() != head_sent {
+            return Err(ApplicationError::HeadSent.into());
         }
-        if self.state == State::Before {
-            let upgrades = matches!(body, Body::Upgrade(_));
-            if upgrades != (head.status == StatusCode::SWITCHING_PROTOCOLS) {
-                return Err(ApplicationError::InvalidStatus { status: head.status }.into());
-            }
-            // An application that answers HEAD may leave the body out: its length is unknown then.
-            let unknown = self.head_only && body.is_empty();
-            self.start(wire, errors, head, if unknown { None } else { body.len() })?;
+        if let Body::Upgrade(_) = body {
+            return self.switch(wire, head, body);
         }
-        let bodiless = matches!(self.state, State::Sent { bodiless: true, .. });
+        if self.is_held(head, body) {
+            return Ok(Rest::Pump(mem::take(body)));
+        }
+        // An application that answers HEAD may leave the body out: its length is unknown then.
+        let unknown = self.terms.head_only && body.is_empty();
+        self.start(wire, head, if unknown { None } else { body.len() })?;
         match body {
-            Body::Upgrade(upgrade) => {
-                self.state = State::Over;
-                return Ok(Rest::Upgrade(upgrade));
-            }
+            Body::Bytes(data) => drop(self.data(wire, mem::take(data))?),
             Body::Empty => {}
-            Body::Bytes(data) => drop(self.data(wire, data)?),
-            _ if bodiless => {}
-            body => return Ok(Rest::Pump(body)),
+            _ if self.is_bodiless() => {}
+            _ => return Ok(Rest::Pump(mem::take(body))),
         }
         self.end(wire, None)?;
         Ok(Rest::Done)
@@ -204,17 +236,29 @@ impl Contract {
     pub fn start(
         &mut self,
         wire: &mut impl Wire,
-        errors: &ErrorStream,
         head: &mut Head,
         length: Option<u64>,
     ) -> Result<()> {
         if self.state == State::Before {
-            let facts = self.check(head, errors)?;
+            let facts = self.check(head, false)?;
             // Announced trailers need a framing that has room for them.
             let known = if facts.has_trailer { None } else { length };
             self.send_head(wire, head, facts, facts.declared.or(known));
         }
         Ok(())
+    }
+
+    fn switch(&mut self, wire: &mut impl Wire, head: &mut Head, body: &mut Body) -> Result<Rest> {
+        if self.is_head_sent() {
+            return Err(ApplicationError::InvalidStatus { status: head.status }.into());
+        }
+        let facts = self.check(head, true)?;
+        self.send_head(wire, head, facts, None);
+        self.state = State::Over;
+        match mem::take(body) {
+            Body::Upgrade(upgrade) => Ok(Rest::Upgrade(upgrade)),
+            other => Ok(Rest::Pump(other)),
+        }
     }
 
     /// Whether the head that was sent announces a length, so that data may be
@@ -239,7 +283,11 @@ impl Contract {
         if !data.is_empty() {
             wire.data(data);
         }
-        if over { Err(self.too_long()) } else { Ok(Flow::More) }
+        if over {
+            self.too_long = true;
+            return Err(self.excess());
+        }
+        Ok(Flow::More)
     }
 
     /// Lets the wire know of `length` bytes that go by another way, and tells how many of them may.
@@ -261,15 +309,17 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// [`ApplicationError::BodyTooShort`] where the announced length has not been reached: pass it
-    /// to [`fail`](Contract::fail). [`ApplicationError::ExchangeOver`] before the head and after
-    /// the end.
+    /// [`ApplicationError::BodyTooShort`] where the announced length has not been reached, and
+    /// [`ApplicationError::BodyTooLong`] where it was exceeded earlier: pass it to
+    /// [`fail`](Contract::fail). [`ApplicationError::ExchangeOver`] before the head and after the
+    /// end.
     pub fn end(&mut self, wire: &mut impl Wire, trailers: Option<HeaderMap>) -> Result<()> {
         match self.state {
             State::Sent { declared: Some(left), bodiless: false } if left > 0 => {
                 Err(ApplicationError::BodyTooShort { declared: self.sent + left, sent: self.sent }
                     .into())
             }
+            State::Sent { .. } if self.too_long => Err(self.excess()),
             State::Sent { .. } => {
                 wire.end(trailers);
                 self.state = State::Over;
@@ -282,20 +332,28 @@ impl Contract {
     /// The head and the body that the server answers an error with.
     ///
     /// Where no head has been sent, give it to [`respond`](Contract::respond), after the head
-    /// hooks; the cause is kept for the end hooks. Otherwise the response is cut, and there is
-    /// nothing to answer. Log the error first: [`complain`](crate::complain).
+    /// hooks. Otherwise the response is cut, and there is nothing to answer; but a head that no
+    /// body follows was a whole response already. The error is kept for the end hooks. Log it
+    /// first: [`complain`](crate::complain).
     pub fn fail(&mut self, wire: &mut impl Wire, error: Error) -> Option<(Head, Body)> {
-        let answer = match self.state {
-            State::Before => Some(error_page(error.status())),
+        match self.state {
+            State::Before => {
+                let page = page_of(&error);
+                self.answered = Some(error);
+                return Some(page);
+            }
+            State::Sent { bodiless: true, .. } => {
+                wire.end(None);
+                self.answered = Some(error);
+            }
             State::Sent { .. } => {
                 wire.cut();
-                self.state = State::Over;
-                None
+                self.abort = Some(error);
             }
-            State::Over => None,
-        };
-        self.abort = Some(error);
-        answer
+            State::Over => self.abort = Some(error),
+        }
+        self.state = State::Over;
+        None
     }
 
     /// Gives the exchange up without an answer: nobody is left to read one.
@@ -307,34 +365,50 @@ impl Contract {
         self.abort = Some(error);
     }
 
-    /// Ends the exchange and hands out the end hooks, to be run when the last byte has gone.
+    /// Ends the exchange and hands out what is left of it, to be [run](Finished::run) when the last
+    /// byte has gone.
     pub fn finish(&mut self) -> Finished {
         self.state = State::Over;
-        self.head_hooks.clear();
         Finished {
-            hooks: std::mem::take(&mut self.end_hooks),
+            head_hooks: mem::take(&mut self.head_hooks),
+            end_hooks: mem::take(&mut self.end_hooks),
+            removed: mem::take(&mut self.removed),
             status: self.status.take(),
             sent: self.sent,
+            answered: self.answered.take(),
             abort: self.abort.take(),
         }
     }
 
-    fn check(&self, head: &mut Head, errors: &ErrorStream) -> Result<Facts> {
+    fn check(&self, head: &Head, upgrades: bool) -> Result<Facts> {
         let status = head.status;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+        if switches != upgrades || (status.is_informational() && !switches) {
             return Err(ApplicationError::InvalidStatus { status }.into());
         }
-        head::check(head, errors)
+        if switches && !self.terms.upgrade {
+            return Err(ApplicationError::UpgradeNotOffered.into());
+        }
+        head::check(head)
     }
 
-    fn send_head(&mut self, wire: &mut impl Wire, head: &Head, facts: Facts, length: Option<u64>) {
+    fn send_head(
+        &mut self,
+        wire: &mut impl Wire,
+        head: &mut Head,
+        facts: Facts,
+        length: Option<u64>,
+    ) {
+        if facts.hop_by_hop {
+            head::remove_hop_by_hop(head, &mut self.removed);
+        }
         let status = head.status;
         let (length, bodiless) = match status {
             StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT => (None, true),
             // RFC 9110 §15.3.6: there is none, and it has to be said.
             StatusCode::RESET_CONTENT => (Some(0), true),
             StatusCode::NOT_MODIFIED => (facts.declared, true),
-            _ => (length, self.head_only),
+            _ => (length, self.terms.head_only),
         };
         wire.head(
             head,
@@ -366,7 +440,7 @@ impl Contract {
         }
     }
 
-    fn too_long(&self) -> Error {
+    fn excess(&self) -> Error {
         ApplicationError::BodyTooLong { declared: self.sent }.into()
     }
 }
@@ -382,72 +456,6 @@ impl std::fmt::Debug for Contract {
 }
 
 /// Which responses have no body, whatever the application returns (RFC 9110 §6.4.1, §15.3.6).
-fn has_no_body(status: StatusCode) -> bool {
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-/// The hooks that a head passes on its way.
-#[must_use = "hooks that do not run see no head"]
-pub struct HeadHooks(Vec<HeadHook>);
-
-impl HeadHooks {
-    /// Runs them, innermost first.
-    pub fn run(self, head: &mut Head) {
-        for hook in self.0.into_iter().rev() {
-            hook(head);
-        }
-    }
-}
-
-impl std::fmt::Debug for HeadHooks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "HeadHooks({})", self.0.len())
-    }
-}
-
-/// An exchange that is over, with those who want to know.
-pub struct Finished {
-    hooks: Vec<EndHook>,
-    status: Option<StatusCode>,
-    sent: u64,
-    abort: Option<Error>,
-}
-
-impl Finished {
-    /// Runs the end hooks, innermost first.
-    pub fn run(self) {
-        let end = End::new(self.status, self.sent, self.abort.as_ref());
-        for hook in self.hooks.into_iter().rev() {
-            hook(&end);
-        }
-    }
-}
-
-impl std::fmt::Debug for Finished {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Finished")
-            .field("hooks", &self.hooks.len())
-            .field("status", &self.status)
-            .field("sent", &self.sent)
-            .field("abort", &self.abort)
-            .finish()
-    }
-}
-
-/// What the server says by itself: the status in plain text, and nothing of the cause.
-pub fn error_page(status: StatusCode) -> (Head, Body) {
-    let reason = match status {
-        // As RFC 9110 has it, and the status line of the same response.
-        StatusCode::PAYLOAD_TOO_LARGE => Some("Content Too Large"),
-        StatusCode::UNPROCESSABLE_ENTITY => Some("Unprocessable Content"),
-        _ => status.canonical_reason(),
-    };
-    let text = match reason {
-        Some(reason) => format!("{} {reason}\n", status.as_str()),
-        None => format!("{}\n", status.as_str()),
-    };
-    let mut headers = HeaderMap::with_capacity(2);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    (Head::new(status, headers), Body::from(text))
 }

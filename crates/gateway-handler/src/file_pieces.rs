@@ -1,7 +1,8 @@
 //! A file where its bytes have to pass through the server.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use bytes::{Bytes, BytesMut};
 use gateway_core::FileBody;
@@ -14,19 +15,15 @@ const PIECE: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct FilePieces {
     file: File,
+    at: u64,
     left: u64,
 }
 
 impl FilePieces {
-    /// Goes to where the body begins.
-    ///
-    /// # Errors
-    ///
-    /// When the file has no such position.
-    pub fn new(body: FileBody) -> io::Result<FilePieces> {
-        let FileBody { mut file, offset, len } = body;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(FilePieces { file, left: len })
+    /// The pieces of `body`. The file's own position is neither used nor moved, so a file that is
+    /// open once may be sent many times at once.
+    pub fn new(body: FileBody) -> FilePieces {
+        FilePieces { file: body.file, at: body.offset, left: body.len }
     }
 
     /// What is said of a file that ended before its body did.
@@ -44,13 +41,18 @@ impl Iterator for FilePieces {
         }
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
         let mut piece = BytesMut::zeroed(wanted);
-        Some(self.file.read(&mut piece).and_then(|n| {
-            if n == 0 {
-                return Err(FilePieces::shrunk());
+        let read = loop {
+            match self.file.read_at(&mut piece, self.at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) => break Err(FilePieces::shrunk()),
+                read => break read,
             }
+        };
+        Some(read.map(|n| {
             piece.truncate(n);
+            self.at += n as u64;
             self.left -= n as u64;
-            Ok(piece.freeze())
+            piece.freeze()
         }))
     }
 }

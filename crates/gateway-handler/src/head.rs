@@ -2,7 +2,7 @@
 
 use gateway_core::http::StatusCode;
 use gateway_core::http::header::{self, HeaderName};
-use gateway_core::{ApplicationError, ErrorStream, Head, Result};
+use gateway_core::{ApplicationError, Head, Result};
 
 /// The facts of a checked head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,12 +12,13 @@ pub(crate) struct Facts {
     pub(crate) has_date: bool,
     pub(crate) has_server: bool,
     pub(crate) has_trailer: bool,
+    /// There are fields to be removed.
+    pub(crate) hop_by_hop: bool,
 }
 
-/// Reads the fields that concern the server and removes those that are the hop's own.
-pub(crate) fn check(head: &mut Head, errors: &ErrorStream) -> Result<Facts> {
+/// Reads the fields that concern the server.
+pub(crate) fn check(head: &Head) -> Result<Facts> {
     let mut facts = Facts::default();
-    let mut hop_by_hop = false;
     for (name, value) in &head.headers {
         if *name == header::CONTENT_LENGTH {
             let length = parse_length(value.as_bytes());
@@ -36,13 +37,10 @@ pub(crate) fn check(head: &mut Head, errors: &ErrorStream) -> Result<Facts> {
             facts.close |= value
                 .split(|&b| b == b',')
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
-            hop_by_hop |= !value.eq_ignore_ascii_case(b"close");
+            facts.hop_by_hop = true;
         } else {
-            hop_by_hop |= is_hop_by_hop(name, head.status);
+            facts.hop_by_hop |= is_hop_by_hop(name, head.status);
         }
-    }
-    if hop_by_hop {
-        remove_hop_by_hop(head, errors);
     }
     Ok(facts)
 }
@@ -58,8 +56,17 @@ fn is_hop_by_hop(name: &HeaderName, status: StatusCode) -> bool {
         || *name == "proxy-connection"
 }
 
-fn remove_hop_by_hop(head: &mut Head, errors: &ErrorStream) {
+/// Removes the fields that are the hop's own, and adds those to `removed` that the application was
+/// not to set.
+pub(crate) fn remove_hop_by_hop(head: &mut Head, removed: &mut Vec<HeaderName>) {
     let status = head.status;
+    let is_asked_for = |option: &[u8]| {
+        // To close is a wish that is honoured; the two upgrade statuses are usually so announced.
+        let upgrades =
+            status == StatusCode::SWITCHING_PROTOCOLS || status == StatusCode::UPGRADE_REQUIRED;
+        option.eq_ignore_ascii_case(b"close")
+            || (upgrades && option.eq_ignore_ascii_case(b"upgrade"))
+    };
     let names: Vec<HeaderName> = head
         .headers
         .keys()
@@ -67,12 +74,13 @@ fn remove_hop_by_hop(head: &mut Head, errors: &ErrorStream) {
         .cloned()
         .collect();
     for name in names {
+        let silent = name == header::CONNECTION
+            && head.headers.get_all(&name).iter().all(|value| {
+                value.as_bytes().split(|&b| b == b',').all(|o| is_asked_for(o.trim_ascii()))
+            });
         head.headers.remove(&name);
-        // Those two are the usual way to ask for an upgrade, and the server says them itself.
-        if !(name == header::CONNECTION && status == StatusCode::SWITCHING_PROTOCOLS) {
-            errors.line(format_args!(
-                "the application set `{name}`, which belongs to the server; it was removed"
-            ));
+        if !silent {
+            removed.push(name);
         }
     }
 }
@@ -93,15 +101,16 @@ mod tests {
     use super::*;
     use gateway_core::http::{HeaderMap, HeaderValue};
 
-    fn checked(fields: &[(&'static str, &'static str)]) -> (Result<Facts>, Head, Vec<String>) {
+    fn checked(fields: &[(&'static str, &'static str)]) -> (Result<Facts>, Head, Vec<HeaderName>) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let mut head = Head::new(StatusCode::OK, headers);
-        let (errors, lines) = ErrorStream::memory();
-        let facts = check(&mut head, &errors);
-        (facts, head, lines.take())
+        let facts = check(&head);
+        let mut removed = Vec::new();
+        remove_hop_by_hop(&mut head, &mut removed);
+        (facts, head, removed)
     }
 
     #[test]
@@ -122,18 +131,19 @@ mod tests {
 
     #[test]
     fn close_is_honoured_and_the_rest_of_the_hop_removed() {
-        let (facts, head, lines) =
+        let (facts, head, removed) =
             checked(&[("connection", "x-mine, Close"), ("keep-alive", "1"), ("x-mine", "2")]);
-        assert!(facts.expect("it is sound").close);
+        let facts = facts.expect("it is sound");
+        assert!(facts.close && facts.hop_by_hop);
         assert_eq!(head.headers.len(), 1, "{head:?}");
-        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(removed, ["connection", "keep-alive"]);
     }
 
     #[test]
     fn a_plain_close_is_no_reason_to_complain() {
-        let (facts, _, lines) = checked(&[("connection", "close")]);
+        let (facts, head, removed) = checked(&[("connection", "close")]);
         assert!(facts.expect("it is sound").close);
-        assert_eq!(lines, [""; 0]);
+        assert_eq!((head.headers.len(), removed.len()), (0, 0));
     }
 
     #[test]
@@ -143,7 +153,7 @@ mod tests {
             headers.insert("upgrade", HeaderValue::from_static("echo"));
             let status = StatusCode::from_u16(status).expect("a status");
             let mut head = Head::new(status, headers);
-            check(&mut head, &ErrorStream::memory().0).expect("it is sound");
+            remove_hop_by_hop(&mut head, &mut Vec::new());
             assert_eq!(head.headers.contains_key("upgrade"), stays, "{status}");
         }
     }

@@ -1,19 +1,20 @@
 //! One exchange on the calling thread.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook, wait};
-use gateway_core::http::{HeaderMap, Method, StatusCode};
+use gateway_core::http::{HeaderMap, StatusCode};
 use gateway_core::http_body::Frame;
 use gateway_core::{
     Application, ApplicationError, Body, Environ, Error, Head, IterBody, PeerError, Reply,
     Response, Result, StartResponse, StreamBody,
 };
 
-use crate::{Contract, FilePieces, Flow, Rest, Wire, caught, complain, error_page};
+use crate::{Contract, FilePieces, Flow, Rest, Terms, Wire, caught, complain, error_page};
 
 /// What a server brings that has a thread to itself: a [`Wire`] for the response and a way to the
 /// peer, both blocking.
@@ -41,20 +42,24 @@ pub trait Channel: Wire + Send + 'static {
 /// `gateway-connection`, which does the same in poll form. `request` makes the [`Environ`], with the
 /// exchange that it is given. [`Body::Upgrade`] is refused with a 500.
 ///
+/// That the peer has gone is known here only when a flush or a read has failed. So an application
+/// that awaits nothing but [`disconnected`](Environ::disconnected) waits for ever.
+///
 /// The application's error is logged to `info.errors`, and never returned: the peer got its answer.
 pub fn answer<C: Channel>(
     application: &dyn Application,
     info: ConnectionInfo,
     channel: C,
     request: impl FnOnce(Arc<dyn Exchange>) -> Environ,
-) -> Option<C> {
+) -> C {
     let runner = Runner(Arc::new(InPlace {
         info,
+        gone: AtomicBool::new(false),
         state: Mutex::new(State { channel: Some(channel), contract: Contract::default() }),
     }));
     let environ = request(runner.exchange());
     let about = format!("{} {}", environ.method(), environ.raw_target());
-    runner.0.lock().contract.begin(environ.method() == Method::HEAD);
+    runner.0.lock().contract.begin(Terms::new(environ.method(), false));
     let start_response = StartResponse::new(runner.exchange());
     let outcome = runner.call(application, environ, start_response);
     if let Err(error) = outcome.and_then(|response| runner.respond(response)) {
@@ -90,69 +95,67 @@ impl<C: Channel> Runner<C> {
 
     fn respond(&self, response: Response) -> Result<()> {
         let parts = response.into_parts();
+        let mut body = Closing(Some(parts.body));
         if !std::ptr::addr_eq(Arc::as_ptr(&parts.exchange), Arc::as_ptr(&self.0)) {
             return Err(ApplicationError::ExchangeOver.into());
         }
-        let (mut head, body) = (parts.head, parts.body);
-        if let Body::Upgrade(_) = body {
-            return Err(ApplicationError::InvalidStatus { status: head.status }.into());
-        }
-        let rest = self.respond_with(&mut head, body)?;
+        let mut head = parts.head;
+        let Some(body) = &mut body.0 else { return Ok(()) };
+        let rest = self.respond_with(&mut head, parts.head_sent, body)?;
         let Rest::Pump(body) = rest else { return Ok(()) };
         let mut pull = Pull { runner: self, length: body.len(), held: Some(head) };
         match body {
             Body::Iter(items) => caught(|| pull.items(items))?,
-            Body::File(file) => pull.items(Box::new(FilePieces::new(file)?)),
+            Body::File(file) => pull.items(Box::new(FilePieces::new(file))),
             Body::Stream(stream) => caught(|| pull.frames(stream))?,
             _ => pull.end(None),
         }
     }
 
-    fn respond_with(&self, head: &mut Head, body: Body) -> Result<Rest> {
-        if !self.0.lock().contract.is_held(head, &body) {
-            self.run_head_hooks(head)?;
-        }
-        let errors = &self.0.info.errors;
-        self.0.with_channel(|contract, channel| contract.respond(channel, errors, head, body))?
-    }
-
-    fn run_head_hooks(&self, head: &mut Head) -> Result<()> {
-        let hooks = self.0.lock().contract.take_head_hooks();
-        hooks.map_or(Ok(()), |hooks| caught(|| hooks.run(head)))
+    fn respond_with(&self, head: &mut Head, head_sent: bool, body: &mut Body) -> Result<Rest> {
+        self.0.run_head_hooks(head, body)?;
+        self.0.with_channel(|contract, channel| contract.respond(channel, head, head_sent, body))?
     }
 
     fn fail(&self, about: &str, error: Error) {
         complain(&self.0.info.errors, about, &error);
         let page = self.0.with_channel(|contract, channel| {
-            if error.is_disconnect() {
+            if error.is_disconnect() && !contract.is_bodiless() {
                 contract.abandon(channel, error);
                 return None;
             }
             contract.fail(channel, error)
         });
-        let Ok(Some((mut head, body))) = page else { return };
-        if self.respond_with(&mut head, body).is_err() {
-            let (mut head, body) = error_page(StatusCode::INTERNAL_SERVER_ERROR);
-            // The plainest answer there is; if even that is refused, the response is cut below.
-            let _ = self.respond_with(&mut head, body);
+        let Ok(Some((mut head, mut body))) = page else { return };
+        while let Err(error) = self.respond_with(&mut head, false, &mut body) {
+            complain(&self.0.info.errors, about, &error);
+            // A hook fails once, and then the plainest answer there is goes out.
+            (head, body) = error_page(StatusCode::INTERNAL_SERVER_ERROR);
         }
     }
 
-    fn finish(self, about: &str) -> Option<C> {
+    fn finish(self, about: &str) -> C {
         let (channel, finished) = {
             let mut state = self.0.lock();
-            let mut channel = state.channel.take();
-            if let Some(channel) = &mut channel
-                && let Err(error) = channel.flush()
-            {
-                state.contract.abandon(channel, error.into());
+            let mut channel = state.channel.take().expect("it is taken here alone");
+            if let Err(error) = channel.flush() {
+                state.contract.abandon(&mut channel, error.into());
             }
             (channel, state.contract.finish())
         };
-        if let Err(error) = caught(|| finished.run()) {
-            complain(&self.0.info.errors, about, &error);
-        }
+        finished.run(&self.0.info.errors, || about.to_owned());
         channel
+    }
+}
+
+/// A body that is not wanted any more: closing it runs code of the application, which may panic.
+struct Closing(Option<Body>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let body = self.0.take();
+        // The response has its outcome; closing cannot change it.
+        let _ = caught(move || drop(body));
     }
 }
 
@@ -192,11 +195,10 @@ impl<C: Channel> Pull<'_, C> {
             return Ok(Flow::More);
         }
         self.start()?;
-        self.runner.0.with_channel(|contract, channel| {
-            let flow = contract.data(channel, data)?;
-            channel.flush().map_err(|_| Error::from(PeerError::Disconnected))?;
-            Ok(flow)
-        })?
+        let flow =
+            self.runner.0.with_channel(|contract, channel| contract.data(channel, data))??;
+        self.runner.0.flush()?;
+        Ok(flow)
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<()> {
@@ -206,16 +208,17 @@ impl<C: Channel> Pull<'_, C> {
 
     fn start(&mut self) -> Result<()> {
         let Some(mut head) = self.held.take() else { return Ok(()) };
-        self.runner.run_head_hooks(&mut head)?;
-        let errors = &self.runner.0.info.errors;
-        self.runner.0.with_channel(|contract, channel| {
-            contract.start(channel, errors, &mut head, self.length)
-        })?
+        let exchange = &self.runner.0;
+        exchange.run_head_hooks(&mut head, &Body::Empty)?;
+        let length = self.length;
+        exchange.with_channel(|contract, channel| contract.start(channel, &mut head, length))?
     }
 }
 
 struct InPlace<C> {
     info: ConnectionInfo,
+    /// A flush or a read has failed.
+    gone: AtomicBool,
     state: Mutex<State<C>>,
 }
 
@@ -237,6 +240,28 @@ impl<C> InPlace<C> {
             Some(channel) => Ok(f(contract, channel)),
             None => Err(ApplicationError::ExchangeOver.into()),
         }
+    }
+
+    /// Lets the hooks of the application see a head that is about to be sent, without the lock.
+    fn run_head_hooks(&self, head: &mut Head, body: &Body) -> Result<()>
+    where
+        C: Channel,
+    {
+        let hooks = self.with_channel(|contract, _| contract.take_head_hooks(head, body))??;
+        let Some(mut hooks) = hooks else { return Ok(()) };
+        let outcome = hooks.run(head);
+        self.with_channel(|contract, _| contract.put_back(hooks))?;
+        outcome
+    }
+
+    fn flush(&self) -> Result<()>
+    where
+        C: Channel,
+    {
+        self.with_channel(|_, channel| channel.flush())?.map_err(|_| {
+            self.gone.store(true, Ordering::Relaxed);
+            PeerError::Disconnected.into()
+        })
     }
 }
 
@@ -267,31 +292,28 @@ impl<C: Channel> Exchange for InPlace<C> {
     }
 
     fn write(&self, head: &mut Head, data: Bytes) -> Result<()> {
-        let hooks = self.with_channel(|contract, _| contract.take_head_hooks())?;
-        if let Some(hooks) = hooks {
-            hooks.run(head);
-        }
-        let errors = &self.info.errors;
-        self.with_channel(|contract, channel| contract.write(channel, errors, head, data))?
+        self.run_head_hooks(head, &Body::Empty)?;
+        self.with_channel(|contract, channel| contract.write(channel, head, data))?
     }
 
     fn poll_flush(&self, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(
-            self.with_channel(|_, channel| channel.flush())
-                .and_then(|flushed| flushed.map_err(|_| Error::from(PeerError::Disconnected))),
-        )
+        Poll::Ready(self.flush())
     }
 
     fn poll_input(&self, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        Poll::Ready(self.with_channel(|_, channel| channel.read()).unwrap_or_else(|e| Some(Err(e))))
+        let frame = self.with_channel(|_, channel| channel.read()).unwrap_or_else(|e| Some(Err(e)));
+        if frame.as_ref().is_some_and(|frame| frame.as_ref().is_err_and(Error::is_disconnect)) {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
     }
 
     fn poll_disconnected(&self, _: &mut Context<'_>) -> Poll<()> {
-        // Nobody tells this thread while it runs the application; a write will.
-        if self.lock().channel.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        // Nobody but this thread can find that out later.
+        if self.is_disconnected() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn is_disconnected(&self) -> bool {
-        self.lock().channel.is_none()
+        self.gone.load(Ordering::Relaxed) || self.lock().channel.is_none()
     }
 }

@@ -16,12 +16,16 @@ mod complain;
 mod contract;
 mod file_pieces;
 mod head;
+mod hooks;
 mod in_place;
+mod page;
 mod wire;
 
 pub use caught::caught;
 pub use complain::complain;
-pub use contract::{Contract, Finished, Flow, HeadHooks, Rest, error_page};
+pub use contract::{Contract, Flow, Rest, Terms};
 pub use file_pieces::FilePieces;
+pub use hooks::{Finished, HeadHooks};
 pub use in_place::{Channel, answer};
+pub use page::error_page;
 pub use wire::{Framing, Wire};

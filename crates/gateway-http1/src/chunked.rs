@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::connection::hand_over;
 use crate::scan::{is_blank, is_token, is_value};
 use crate::{Error, Limits};
 
@@ -98,7 +99,7 @@ impl Decoder {
             return outcome;
         }
         buffer.advance(start);
-        let data = buffer.split_to(end - start).freeze();
+        let data = hand_over(buffer, end - start);
         buffer.advance(at - end);
         Ok(Decoded::Data(data))
     }

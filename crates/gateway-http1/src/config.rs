@@ -50,7 +50,8 @@ pub struct Limits {
     /// The chunk extensions of one body together. More: 400. Default 16 KiB.
     pub chunk_extensions: usize,
     /// Bytes received but not yet taken by [`next_event`](crate::Connection::next_event), at which
-    /// [`wants_read`](crate::Connection::wants_read) turns false. Default 64 KiB, and no less than
+    /// [`wants_read`](crate::Connection::wants_read) turns false, for a driver that reads ahead. One
+    /// that reads only when nothing is left to take never gets there. Default 64 KiB, and no less than
     /// `head`, `trailers` and `chunk_line`, or a request could never be completed.
     pub read_ahead: usize,
     /// Requests answered on one connection before it is closed. Default 10,000: enough for any

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Version};
 
 use crate::chunked::{Decoded, Decoder};
@@ -171,6 +171,12 @@ impl Connection {
             Peer::Lingering => true,
             _ => false,
         }
+    }
+
+    /// Whether nothing more of a request is on its way: the present one is complete, or the peer has
+    /// sent its FIN. Otherwise closing at once may reset the connection under what still comes.
+    pub fn is_request_complete(&self) -> bool {
+        self.eof || !matches!(self.state.peer(), Peer::Body | Peer::Draining | Peer::Failed(_))
     }
 
     /// How many received bytes have not been told yet.
@@ -373,7 +379,7 @@ impl Connection {
                 let take = usize::try_from(*left).unwrap_or(here).min(here);
                 *left -= take as u64;
                 let more = *left > 0;
-                let data = Event::Data(buffer.split_to(take).freeze());
+                let data = Event::Data(hand_over(buffer, take));
                 if more {
                     return Ok(data);
                 }
@@ -444,4 +450,15 @@ impl Connection {
         self.state.peer() == Peer::Body
             && matches!(self.body, Body::Length(left) if left > self.config.limits.unread)
     }
+}
+
+/// Takes the first `len` bytes out of `buffer`. A small part of it is copied: whoever keeps that must
+/// not keep the whole buffer, since a body may come in a great many small pieces.
+pub(crate) fn hand_over(buffer: &mut BytesMut, len: usize) -> Bytes {
+    if len < buffer.capacity() / 4 {
+        let data = Bytes::copy_from_slice(&buffer[..len]);
+        buffer.advance(len);
+        return data;
+    }
+    buffer.split_to(len).freeze()
 }

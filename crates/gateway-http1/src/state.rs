@@ -188,8 +188,12 @@ impl State {
         self.ours = Ours::Done;
     }
 
+    /// What is on its way to the peer does not arrive whole, so no further request is taken.
     pub(crate) fn cut(&mut self, reason: CloseReason) {
         self.ours = Ours::Cut;
+        if self.peer == Peer::Head {
+            self.peer = Peer::Closed;
+        }
         self.close(reason);
     }
 
@@ -306,6 +310,19 @@ mod tests {
         assert!(!state.may_send_head());
         state.response_ended();
         assert_eq!(state.next_cycle(|| unreachable!()), Next::Close(CloseReason::PeerError));
+    }
+
+    #[test]
+    fn no_request_is_taken_behind_a_cut() {
+        let mut state = State::new();
+        state.request(false);
+        state.head_sent(Framing::Length(0), false);
+        state.response_ended();
+        assert_eq!(state.next_cycle(|| false), Next::Ready);
+        // The peer does not take what the last cycle left.
+        state.cut(CloseReason::Timeout);
+        assert_eq!(state.peer(), Peer::Closed);
+        assert_eq!(state.next_cycle(|| false), Next::Close(CloseReason::Timeout));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::Timeouts;
 
+/// Whoever waits acts on a deadline within this time.
+const GIVEN_UP: Duration = Duration::from_secs(2);
+
 /// What is waited for from the peer's next bytes, and until when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Waiting {
@@ -53,11 +56,12 @@ impl Allowance {
         }
     }
 
-    /// Waiting begins, or goes on.
+    /// Waiting begins, or goes on. A deadline that passed a while ago and that nobody acted on was
+    /// given up by whoever waited, so waiting begins anew.
     pub(crate) fn run(&mut self, timeouts: &Timeouts, now: Instant) {
         let left = match *self {
-            Self::Running { .. } => return,
-            Self::Unused => timeouts.grace.min(timeouts.stall),
+            Self::Running { until } if now.saturating_duration_since(until) < GIVEN_UP => return,
+            Self::Unused | Self::Running { .. } => timeouts.grace.min(timeouts.stall),
             Self::Paused { left } => left,
         };
         *self = now.checked_add(left).map_or(Self::Unused, |until| Self::Running { until });
@@ -72,6 +76,9 @@ impl Allowance {
 
     /// The peer moved on by so many bytes.
     pub(crate) fn earn(&mut self, bytes: usize, timeouts: &Timeouts, now: Instant) {
+        if bytes == 0 {
+            return;
+        }
         let earned = match timeouts.min_rate {
             0 => timeouts.stall,
             rate => {
@@ -156,8 +163,21 @@ mod tests {
         let start = Instant::now();
         let mut allowance = Allowance::default();
         allowance.run(&timeouts, start);
+        allowance.earn(0, &timeouts, start + s(4));
+        assert_eq!(allowance.deadline(), Some(start + s(5)), "no byte earns nothing");
         allowance.earn(1, &timeouts, start + s(4));
         assert_eq!(allowance.deadline(), Some(start + s(24)));
+    }
+
+    #[test]
+    fn a_wait_that_was_given_up_is_not_held_against_the_peer() {
+        let (timeouts, start) = (Timeouts::default(), Instant::now());
+        let mut allowance = Allowance::default();
+        allowance.run(&timeouts, start);
+        allowance.run(&timeouts, start + s(6));
+        assert_eq!(allowance.deadline(), Some(start + s(5)), "it is overdue");
+        allowance.run(&timeouts, start + s(60));
+        assert_eq!(allowance.deadline(), Some(start + s(65)));
     }
 
     #[test]

@@ -244,7 +244,7 @@ fn wait(socket: &Socket, wakeup: &Wakeup, until_deadline: impl Fn() -> Option<Du
         if there.is_empty() {
             if until_deadline() == Some(Duration::ZERO) && !told {
                 told = true;
-                socket.waiting.wake(|interest| interest != Interest::Gone);
+                socket.waiting.wake_all();
             }
             continue;
         }

@@ -1,4 +1,4 @@
-//! Standard input and output, with the engine in between.
+//! Two pipes, with the engine in between.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -15,18 +15,24 @@ use gateway_http1::{Config, Connection, Error, Event, Output, ResponseHead};
 pub(super) struct Pipe {
     pub(super) engine: Connection,
     out: Output,
+    reader: Box<dyn Read + Send>,
+    writer: Box<dyn Write + Send>,
 }
 
 impl Pipe {
-    pub(super) fn new() -> Pipe {
+    pub(super) fn new(
+        reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+    ) -> Pipe {
         let engine = Connection::new(Arc::new(Config::default()), Instant::now());
-        Pipe { engine, out: Output::default() }
+        let (reader, writer) = (Box::new(reader), Box::new(writer));
+        Pipe { engine, out: Output::default(), reader, writer }
     }
 
     /// Reads once.
     pub(super) fn fill(&mut self) -> io::Result<()> {
         let mut some = [0; 1 << 14];
-        let length = io::stdin().lock().read(&mut some)?;
+        let length = self.reader.read(&mut some)?;
         if length == 0 {
             self.engine.receive_eof();
         }
@@ -49,12 +55,11 @@ impl Pipe {
 
 impl Channel for Pipe {
     fn flush(&mut self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
         while !self.out.is_empty() {
-            let written = stdout.write(self.out.first())?;
+            let written = self.writer.write(self.out.first())?;
             self.out.advance(written);
         }
-        stdout.flush()
+        self.writer.flush()
     }
 
     fn read(&mut self) -> Option<Result<Frame<Bytes>>> {

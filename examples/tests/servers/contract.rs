@@ -129,8 +129,9 @@ fn write_past_a_length() -> Case {
         Ok(response)
     })
     .send(GET)
-    .answers(ok("12345"))
+    .answers_and_closes(ok("12345"))
     .notes(["the body is longer than the declared Content-Length of 5"])
+    .logs(["GET /: the body is longer than the declared Content-Length of 5"])
 }
 
 fn empty_write_sends_nothing() -> Case {
@@ -318,7 +319,7 @@ fn end_hooks() -> Case {
         .send(GET)
         .noted("end: 200, 6 bytes, clean")
         .send("GET /error HTTP/1.1\nHost: test\n\n")
-        .noted("end: 404, 14 bytes, the application failed with 404 Not Found")
+        .noted("end: 404, 14 bytes, answered: the application failed with 404 Not Found")
         .send("HEAD / HTTP/1.1\nHost: test\n\n")
         .answers(
             [
@@ -330,7 +331,7 @@ fn end_hooks() -> Case {
         )
         .notes([
             "end: 200, 6 bytes, clean",
-            "end: 404, 14 bytes, the application failed with 404 Not Found",
+            "end: 404, 14 bytes, answered: the application failed with 404 Not Found",
             "end: 200, 0 bytes, clean",
         ])
 }
@@ -380,7 +381,10 @@ fn panic_in_a_call() -> Case {
         .until(page(FAILED))
         .send("GET /again HTTP/1.1\nHost: test\n\n")
         .answers(page(FAILED) + &ok("fine"))
-        .notes(["end: 500, 26 bytes, the application panicked: oh no", "end: 200, 4 bytes, clean"])
+        .notes([
+            "end: 500, 26 bytes, answered: the application panicked: oh no",
+            "end: 200, 4 bytes, clean",
+        ])
         .logs([PANICKED])
 }
 
@@ -470,8 +474,8 @@ fn hop_by_hop_fields() -> Case {
     .send(GET)
     .answers(ok("hello"))
     .logs([
-        "the application set `keep-alive`, which belongs to the server; it was removed",
-        "the application set `transfer-encoding`, which belongs to the server; it was removed",
+        "GET /: the application set `keep-alive`, which belongs to the server; it was removed",
+        "GET /: the application set `transfer-encoding`, which belongs to the server; it was removed",
     ])
 }
 

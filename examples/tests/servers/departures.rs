@@ -100,7 +100,8 @@ fn read_async(witness: Witness) -> Box<dyn Application> {
 
 const POST: &str = "POST / HTTP/1.1\nHost: test\nContent-Length: 10\n\n12345";
 const CUT_OFF: &str = "the request is refused with 400 Bad Request";
-const CUT_OFF_END: &str = "end: 400, 16 bytes, the request is refused with 400 Bad Request";
+const CUT_OFF_END: &str =
+    "end: 400, 16 bytes, answered: the request is refused with 400 Bad Request";
 
 fn within_a_body_read_by_blocking() -> Case {
     Case::new(read)

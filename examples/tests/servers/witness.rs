@@ -134,6 +134,10 @@ impl Drop for Token {
 
 fn end_note(end: &End<'_>) -> String {
     let status = end.status.map_or("no head".to_owned(), |status| status.as_u16().to_string());
-    let abort = end.abort.map_or("clean".to_owned(), ToString::to_string);
-    format!("end: {status}, {} bytes, {abort}", end.bytes_sent)
+    let outcome = match (end.error, end.abort) {
+        (_, Some(abort)) => abort.to_string(),
+        (Some(error), None) => format!("answered: {error}"),
+        (None, None) => "clean".to_owned(),
+    };
+    format!("end: {status}, {} bytes, {outcome}", end.bytes_sent)
 }

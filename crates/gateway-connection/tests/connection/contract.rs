@@ -1,8 +1,12 @@
 //! What reaches the wire.
 
+use std::io::{Read, Write};
+
 use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
-use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
+use gateway_core::http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER, UPGRADE,
+};
 use gateway_core::{
     Application, Body, Environ, Error, FileBody, Mount, Reply, Response, Result, StartResponse,
     inline,
@@ -223,4 +227,70 @@ fn mounted_applications_know_where_they_are() {
     let outcome = answer(app(), "GET /ab HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(outcome.sent.starts_with("HTTP/1.1 404"), "{outcome:?}");
     assert_eq!(outcome.log, [""; 0]);
+}
+
+fn switching(_: Environ, start_response: StartResponse) -> Result<Response> {
+    let response = start_response.start(StatusCode::SWITCHING_PROTOCOLS, [(UPGRADE, "echo")]);
+    Ok(response.with_body(Body::upgrade(|mut connection| {
+        let mut all = Vec::new();
+        connection.read_to_end(&mut all).expect("the peer ends it");
+        connection.write_all(&all).expect("the peer reads");
+        connection.flush().expect("the peer reads");
+    })))
+}
+
+/// The bytes of the request's body are none of the other protocol's.
+#[test]
+fn another_protocol_begins_behind_the_request() {
+    let offer = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
+    for body in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "\r\n",
+    ] {
+        let outcome = answer(switching, &format!("POST / HTTP/1.1\r\n{offer}{body}first"));
+        assert!(outcome.sent.starts_with("HTTP/1.1 101 "), "{}", outcome.sent);
+        assert!(outcome.sent.ends_with("\r\n\r\nfirst"), "{body:?}: {}", outcome.sent);
+    }
+}
+
+#[test]
+fn nobody_is_switched_who_did_not_offer_it() {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\nfirst",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\n\r\nfirst",
+        "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nfirst",
+    ] {
+        let outcome = answer(switching, request);
+        assert!(outcome.sent.starts_with("HTTP/1.1 500 "), "{}", outcome.sent);
+        assert!(outcome.log[0].contains("offered no upgrade"), "{:?}", outcome.log);
+    }
+}
+
+#[test]
+fn nobody_is_switched_in_the_middle_of_a_response() {
+    let app = |environ: Environ, start_response: StartResponse| -> Result<Response> {
+        let mut response = start_response.start(StatusCode::OK, ());
+        response.write("some")?;
+        assert!(environ.upgrade().is_some());
+        Ok(response.with_body(Body::upgrade(|_| unreachable!("it is not switched"))))
+    };
+    let offer = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let outcome = answer(app, &format!("GET / HTTP/1.1\r\n{offer}"));
+    assert!(outcome.sent.ends_with("4\r\nsome\r\n"), "{}", outcome.sent);
+    assert!(outcome.log[0].contains("101 goes with"), "{:?}", outcome.log);
+}
+
+#[test]
+fn a_head_that_waits_and_one_that_is_refused_are_seen_by_hooks_once() {
+    let app = inline(|_, start_response: StartResponse| {
+        start_response.on_head(|head| {
+            head.headers.append("x-status", HeaderValue::from(head.status.as_u16()));
+        });
+        let items = [Ok(Bytes::new()), Err(std::io::Error::other("gone"))];
+        Ok(start_response.start(StatusCode::OK, ()).with_body(Body::iter(items)))
+    });
+    let outcome = answer(app, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(outcome.sent.starts_with("HTTP/1.1 500 "), "{}", outcome.sent);
+    assert_eq!(outcome.sent.matches("x-status: 500\r\n").count(), 1, "{}", outcome.sent);
 }

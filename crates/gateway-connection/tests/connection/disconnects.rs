@@ -148,3 +148,25 @@ fn half_closed_peers_are_answered() {
     let outcome = answer(ok, &"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
     assert_eq!(outcome.sent.matches("HTTP/1.1 200").count(), 3, "{outcome:?}");
 }
+
+/// Whoever meets the deadline, be it the one that reads: what was to be written is lost, and that
+/// has to be seen.
+#[test]
+fn a_response_that_is_not_taken_is_cut_also_while_its_body_reads() {
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&ends);
+    let app = inline(move |mut environ: Environ, start_response: StartResponse| {
+        let told = Arc::clone(&told);
+        start_response.on_end(move |end| {
+            told.lock().expect("sound").push(end.abort.map(ToString::to_string));
+        });
+        let body = Body::stream(environ.take_input());
+        Ok(start_response.start(StatusCode::OK, ()).with_body(body))
+    });
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n";
+    let steps = [send(head), Step::Full, send("some"), Step::Silence, send("more")];
+    let outcome = play(app, &steps);
+    assert!(outcome.aborted);
+    let ends = ends.lock().expect("sound").clone();
+    assert_eq!(ends, [Some("the peer did not take the response in time".to_owned())]);
+}

@@ -23,6 +23,8 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// It is silent until the deadline that the connection noted.
     Silence,
+    /// It takes nothing any more.
+    Full,
     /// It resets the connection.
     Reset,
 }
@@ -43,6 +45,7 @@ pub(crate) fn play<M>(app: impl IntoApplication<M>, steps: &[Step]) -> Outcome {
         sent: Vec::new(),
         now: Instant::now(),
         deadline: None,
+        full: false,
         reset: false,
         aborted: false,
         writes: 0,
@@ -77,9 +80,20 @@ struct Peer {
     sent: Vec<u8>,
     now: Instant,
     deadline: Option<Instant>,
+    full: bool,
     reset: bool,
     aborted: bool,
     writes: usize,
+}
+
+impl Peer {
+    fn next_step(&mut self) -> Option<Step> {
+        while let Some(Step::Full) = self.steps.front() {
+            self.full = true;
+            self.steps.pop_front();
+        }
+        self.steps.pop_front()
+    }
 }
 
 struct Memory(Arc<Mutex<Peer>>);
@@ -92,7 +106,7 @@ impl Memory {
 
 impl Transport for Memory {
     fn poll_read(&self, _: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.peer(|peer| match peer.steps.pop_front() {
+        Poll::Ready(self.peer(|peer| match peer.next_step() {
             None => Ok(0),
             Some(Step::Send(bytes)) => {
                 into.extend_from_slice(&bytes);
@@ -103,7 +117,7 @@ impl Transport for Memory {
                 peer.now = peer.now.max(deadline);
                 Err(io::ErrorKind::TimedOut.into())
             }
-            Some(Step::Reset) => {
+            Some(Step::Full | Step::Reset) => {
                 peer.reset = true;
                 Err(io::ErrorKind::ConnectionReset.into())
             }
@@ -111,13 +125,26 @@ impl Transport for Memory {
     }
 
     fn poll_write(&self, _: &mut Context<'_>, out: &Output) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.try_write(out))
+        match self.try_write(out) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.peer(|peer| {
+                if !peer.steps.is_empty() {
+                    return Poll::Pending;
+                }
+                let deadline = peer.deadline.expect("a peer that takes nothing needs a deadline");
+                peer.now = peer.now.max(deadline);
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }),
+            written => Poll::Ready(written),
+        }
     }
 
     fn try_write(&self, out: &Output) -> io::Result<usize> {
         self.peer(|peer| {
             if peer.reset {
                 return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            if peer.full {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             peer.writes += 1;
             let before = peer.sent.len();

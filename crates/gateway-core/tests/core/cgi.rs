@@ -66,6 +66,21 @@ fn every_variable_of_a_full_request() {
 }
 
 #[test]
+fn a_target_without_a_path_has_the_path_info_that_it_means() {
+    let path_info = |method, target| {
+        let (environ, _) = Request::get(target).method(method).environ();
+        assert_eq!(var(&environ, "REQUEST_URI").as_deref(), Some(target));
+        assert_eq!(var(&environ, "SCRIPT_NAME").as_deref(), Some(""));
+        assert_eq!(vars(&environ).get("PATH_INFO"), var(&environ, "PATH_INFO").as_ref());
+        var(&environ, "PATH_INFO").unwrap()
+    };
+    assert_eq!(path_info(Method::GET, "http://a.test"), "/");
+    assert_eq!(path_info(Method::GET, "http://a.test?q"), "/");
+    assert_eq!(path_info(Method::OPTIONS, "http://a.test"), "*");
+    assert_eq!(path_info(Method::OPTIONS, "http://a.test?q"), "/");
+}
+
+#[test]
 fn what_is_not_there_is_absent_or_empty_as_the_rfc_says() {
     let (environ, _) = Request::get("/").environ();
     assert_eq!(var(&environ, "QUERY_STRING").as_deref(), Some(""));

@@ -56,10 +56,29 @@ fn origin_form() {
 #[test]
 fn absolute_form_goes_before_the_host_field() {
     check(Method::GET, "http://a.test/x?y", "/x", Some("y"), "a.test");
-    check(Method::GET, "HTTP://a.test:81", "", None, "a.test:81");
-    check(Method::GET, "http://a.test?y", "", Some("y"), "a.test");
     check(Method::GET, "http://[::1]:8/x", "/x", None, "[::1]:8");
     check(Method::GET, "http:///x", "/x", None, "field.test");
+}
+
+#[test]
+fn an_absolute_form_without_a_path_means_the_root() {
+    check(Method::GET, "HTTP://a.test:81", "/", None, "a.test:81");
+    check(Method::GET, "http://a.test?y", "/", Some("y"), "a.test");
+    check(Method::GET, "http://a.test?", "/", Some(""), "a.test");
+    check(Method::OPTIONS, "http://a.test?y", "/", Some("y"), "a.test");
+    check(Method::OPTIONS, "http://a.test/", "/", None, "a.test");
+    let (environ, _) = Request::get("http://a.test").environ();
+    assert_eq!(environ.path_info(), "/");
+    assert_eq!(&*environ.path_info_bytes(), b"/");
+}
+
+#[test]
+fn an_absolute_form_with_options_may_mean_the_server_as_a_whole() {
+    check(Method::OPTIONS, "http://a.test", "*", None, "a.test");
+    let request = Request::get("http://a.test:81").method(Method::OPTIONS);
+    let (environ, _) = request.environ();
+    assert_eq!(environ.path_info(), "*");
+    assert_eq!(environ.authority(), Some("a.test:81"));
 }
 
 #[test]

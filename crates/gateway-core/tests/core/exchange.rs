@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -101,7 +102,7 @@ impl Request {
         let may_block = !self.info.nonblocking;
         let exchange = Arc::new(Memory {
             info: self.info,
-            may_block,
+            may_block: AtomicBool::new(may_block),
             state: Mutex::new(State { steps: self.steps, ..State::default() }),
         });
         let (bytes, positions) = head_bytes(&self.fields);
@@ -149,7 +150,7 @@ pub(crate) struct Answer {
 
 pub(crate) struct Memory {
     info: ConnectionInfo,
-    may_block: bool,
+    may_block: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -183,6 +184,11 @@ impl Memory {
         let mut state = self.state();
         state.gone = true;
         state.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// The exchange goes on, on a thread that other connections wait for.
+    pub(crate) fn move_to_reactor(&self) {
+        self.may_block.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn sent(&self) -> String {
@@ -227,7 +233,7 @@ impl Memory {
         let sent = self.state().data.len() as u64;
         let head = self.sent_head().expect("it was sent above");
         for hook in hooks.into_iter().rev() {
-            hook(&End::new(Some(head.status), sent, error.as_ref()));
+            hook(&End::new(Some(head.status), sent).with_error(error.as_ref()));
         }
         Answer { status: head.status, headers: head.headers, body: self.sent(), error }
     }
@@ -266,7 +272,7 @@ impl Exchange for Memory {
     }
 
     fn may_block(&self) -> bool {
-        self.may_block
+        self.may_block.load(Ordering::Relaxed)
     }
 
     fn on_head(&self, hook: HeadHook) {

@@ -250,6 +250,32 @@ fn blocking_on_a_reactor_is_a_typed_error_that_breaks_nothing() {
     assert_eq!(block_on(input.collect_async(100)).unwrap(), "line one\nline two");
 }
 
+/// What a worker has left in the buffer is at hand; what comes after it is not.
+#[test]
+fn what_was_read_ahead_can_be_taken_on_a_reactor_and_no_more() {
+    let (mut environ, exchange) =
+        Request::post([Step::Data("first\nsecond\n"), Step::Data("third")]).environ();
+    let input = environ.input();
+    input.read_line(&mut String::new()).unwrap();
+    exchange.move_to_reactor();
+    assert_eq!(would_block(&input.collect(100).unwrap_err()), Some("Input::collect"));
+    assert_eq!(exchange.input_polls(), 1);
+    let mut text = String::new();
+    input.read_line(&mut text).unwrap();
+    assert_eq!(text, "second\n");
+    let error = Error::from(input.read_line(&mut text).unwrap_err());
+    assert_eq!(would_block(&error), Some("Input::read"));
+    assert_eq!(block_on(input.collect_async(100)).unwrap(), "third");
+    assert_eq!(input.collect(100).unwrap(), "", "the end is known by now");
+
+    let (mut environ, exchange) = Request::post([Step::Data("a\nb"), Step::Data("c")]).environ();
+    let input = environ.input();
+    input.read_line(&mut String::new()).unwrap();
+    exchange.move_to_reactor();
+    assert_eq!(input.data().unwrap().unwrap(), "b");
+    assert_eq!(would_block(&input.data().unwrap().unwrap_err()), Some("Input::data"));
+}
+
 #[test]
 fn the_same_holds_for_a_body_that_middleware_put_there() {
     let (mut environ, _) = Request::get("/").on_reactor().environ();

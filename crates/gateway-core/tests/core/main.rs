@@ -6,6 +6,8 @@
 //! | `mounting` | `Mount` and `Environ::enter` |
 //! | `cgi` | the CGI view, and that it cannot be spoofed |
 //! | `input` | the request body, blocking and async, and its limits |
+//! | `limits` | the body limit through middleware |
+//! | `errors` | what becomes of an error that a library has wrapped |
 //! | `response` | `start`, `write`, `restart`, `Recovery`, hooks |
 //! | `reply` | the three arms, `then`, `map`, `cancel_on`, `Disconnected` |
 //! | `upgraded` | connections that have left HTTP |
@@ -27,8 +29,10 @@ mod applications;
 mod call_cost;
 mod cgi;
 mod environ;
+mod errors;
 mod exchange;
 mod input;
+mod limits;
 mod mounting;
 mod reply;
 mod response;

@@ -78,7 +78,8 @@ fn an_absolute_form_is_mounted_by_its_path() {
     let app = Mount::new().at("/a", named("a")).at("", named("root")).build().unwrap();
     check(&app, "http://a.test/a/x?q", "a /a /x /a /x");
     check(&app, "http://a.test/b", "root  /b  /b");
-    check(&app, "http://a.test", "root    ");
+    check(&app, "http://a.test", "root  /  /");
+    check(&app, "http://a.test?q", "root  /  /");
 }
 
 #[test]
@@ -86,6 +87,28 @@ fn the_server_as_a_whole_is_under_no_prefix() {
     let app = Mount::new().at("/a", named("a")).at("", named("root")).build().unwrap();
     let answer = Request::get("*").method(Method::OPTIONS).call(&app);
     assert_eq!(answer.body, "root  *  *");
+    let answer = Request::get("http://a.test").method(Method::OPTIONS).call(&app);
+    assert_eq!(answer.body, "root  *  *");
+}
+
+/// The `/` that stands for no path is not in the target, so nothing can be moved over it.
+#[test]
+fn a_path_that_is_not_there_is_entered_by_the_empty_prefix_alone() {
+    for target in ["http://a.test", "http://a.test?q", "http://a.test/"] {
+        let (mut environ, _) = Request::get(target).environ();
+        for prefix in ["/", "//", "/a", "a", "/a/b"] {
+            assert!(!environ.enter(prefix), "{prefix} of {target}");
+        }
+        for _ in 0..2 {
+            assert!(environ.enter(""));
+            assert_eq!((environ.raw_script_name(), environ.raw_path_info()), ("", "/"));
+        }
+        assert_eq!(environ.raw_target(), target);
+    }
+    // Where a mount took the whole path, nothing is left that could mean the root.
+    let (mut environ, _) = Request::get("http://a.test/a").environ();
+    assert!(environ.enter("/a"));
+    assert_eq!((environ.raw_script_name(), environ.raw_path_info()), ("/a", ""));
 }
 
 #[test]

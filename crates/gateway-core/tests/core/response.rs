@@ -222,7 +222,7 @@ impl<A: Application> Application for Noting<A> {
         let log = Arc::clone(&self.log);
         start_response.on_end(move |end| {
             let status = end.status.map(|status| status.as_u16());
-            let line = format!("end {name} {status:?} {} {}", end.bytes_sent, end.abort.is_some());
+            let line = format!("end {name} {status:?} {} {}", end.bytes_sent, end.error.is_some());
             log.lock().unwrap().push(line);
         });
         self.app.call(environ, start_response)

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use gateway_core::bytes::Bytes;
+use gateway_core::http::header::CONTENT_LENGTH;
 use gateway_core::http::{HeaderValue, StatusCode};
 use gateway_core::{Application, Body, Environ, Error, Reply, StartResponse, inline};
 
@@ -38,8 +39,9 @@ impl<A: Application> Application for Hooked<A> {
         let notes = self.notes.clone();
         start_response.on_end(move |end| {
             let status = end.status.map_or(0, |status| status.as_u16());
-            let abort = end.abort.map(ToString::to_string).unwrap_or_default();
-            notes.note(format!("{name} end {status} {} {abort}", end.bytes_sent));
+            let error = end.error.map(|error| format!("answered: {error}")).unwrap_or_default();
+            let abort = end.abort.map(|error| format!("cut: {error}")).unwrap_or_default();
+            notes.note(format!("{name} end {status} {} {error}{abort}", end.bytes_sent));
         });
         self.app.call(environ, start_response)
     }
@@ -73,7 +75,7 @@ fn they_see_what_the_server_says_itself() {
     run(app, GET);
     let notes = notes.take();
     assert_eq!(notes[..2], ["inner head 500", "outer head 500"]);
-    assert!(notes[2].starts_with("inner end 500 26 the application panicked: oh no"), "{notes:?}");
+    assert_eq!(notes[2], "inner end 500 26 answered: the application panicked: oh no");
 }
 
 #[test]
@@ -83,21 +85,51 @@ fn the_end_knows_why_a_response_was_cut() {
         Ok(start.start(StatusCode::OK, ()).with_body(Body::iter(items)))
     }));
     run(app, GET);
-    assert_eq!(notes.take()[2], "inner end 200 4 input or output failed");
+    assert_eq!(notes.take()[2], "inner end 200 4 cut: input or output failed");
+}
+
+/// A head that cannot be sent is no head for them.
+#[test]
+fn they_see_the_500_in_the_place_of_an_invalid_head() {
+    for (status, lengths) in [(200, &["5", "3"][..]), (100, &[]), (101, &[])] {
+        let (app, notes) = hooked(inline(move |_, start| {
+            let mut response = start.start(StatusCode::from_u16(status).expect("a status"), ());
+            for length in lengths {
+                let length = HeaderValue::from_static(length);
+                response.head_mut()?.headers.append(CONTENT_LENGTH, length);
+            }
+            Ok(response)
+        }));
+        run(app, GET);
+        assert_eq!(notes.take()[..2], ["inner head 500", "outer head 500"], "{status}");
+    }
+}
+
+/// Panics in both of its hooks.
+struct Panics<A>(A);
+
+impl<A: Application> Application for Panics<A> {
+    fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
+        start_response.on_head(|_| panic!("in the head hook"));
+        start_response.on_end(|_| panic!("in the end hook"));
+        self.0.call(environ, start_response)
+    }
 }
 
 #[test]
-fn a_hook_that_panics_is_a_500() {
-    struct Panics<A>(A);
-    impl<A: Application> Application for Panics<A> {
-        fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
-            start_response.on_head(|_| panic!("in the hook"));
-            self.0.call(environ, start_response)
-        }
-    }
-    let app = Panics(inline(|_, start| Ok(start.start(StatusCode::OK, ()).with_body("x"))));
+fn a_hook_that_panics_is_a_500_and_keeps_none_from_running() {
+    let (app, notes) =
+        hooked(Panics(inline(|_, start| Ok(start.start(StatusCode::OK, ()).with_body("x")))));
     let outcome = run(app, GET);
-    assert!(outcome.calls()[0].starts_with("head 500"), "{:?}", outcome.calls());
+    assert_eq!(outcome.calls()[0], "head 500 26");
+    let notes = notes.take();
+    assert_eq!(notes[..2], ["inner head 500", "outer head 500"]);
+    assert!(
+        notes[2].starts_with("inner end 500") && notes[3].starts_with("outer end"),
+        "{notes:?}"
+    );
+    let log = outcome.log.join("\n");
+    assert!(log.contains("in the head hook") && log.contains("in the end hook"), "{log}");
 }
 
 #[test]
@@ -124,7 +156,7 @@ fn a_recovery_answers_in_place_of_a_failure() {
 }
 
 #[test]
-fn early_hints_come_before_the_head_only() {
+fn early_hints_come_before_the_head() {
     let app = inline(|_, start| {
         start.early_hints(());
         Ok(start.start(StatusCode::OK, ()))

@@ -1,11 +1,15 @@
 //! Responses of every kind.
 
 use gateway_core::bytes::Bytes;
-use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER};
+use gateway_core::http::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER,
+};
 use gateway_core::http::{Method, StatusCode};
 use gateway_core::{
-    Body, Environ, Error, FileBody, PeerError, Reply, Response, Result, StartResponse, inline,
+    Body, Disconnected, Environ, Error, FileBody, PeerError, Reply, Response, Result,
+    StartResponse, inline,
 };
+use gateway_handler::FilePieces;
 
 use super::channel::{GET, Request, run};
 
@@ -216,4 +220,94 @@ fn a_peer_that_has_gone_fails_a_write() {
     let outcome = run(app, Request { gone: true, ..GET });
     assert_eq!(outcome.calls(), ["head 200 ?", "data some", "cut"]);
     assert_eq!(outcome.log, [""; 0], "the peer's fault is not logged");
+}
+
+/// Asks a handle of its exchange when it is closed, and then panics.
+struct Asks(Disconnected);
+
+impl Iterator for Asks {
+    type Item = std::io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        None
+    }
+}
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        assert!(!self.0.is_disconnected(), "it is still on");
+        panic!("closing failed");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_wanted_is_closed_as_carefully() {
+    let head = Request { method: Method::HEAD, ..GET };
+    let app = inline(|environ: Environ, start: StartResponse| {
+        let body = Body::iter(Asks(environ.disconnected()));
+        Ok(start.start(StatusCode::OK, ()).with_body(body))
+    });
+    assert_eq!(run(app, head).calls(), ["head 200 ?", "end"]);
+}
+
+#[test]
+fn too_much_is_a_cut_also_if_the_application_looks_away() {
+    let app = inline(|_, start: StartResponse| {
+        let mut response = start.start(StatusCode::OK, [(CONTENT_LENGTH, "3")]);
+        let _ = response.write("12345");
+        Ok(response)
+    });
+    let outcome = run(app, GET);
+    assert_eq!(outcome.calls(), ["head 200 3", "data 123", "cut"]);
+    assert!(outcome.log[0].contains("longer than the declared"), "{:?}", outcome.log);
+}
+
+#[test]
+fn an_error_without_a_body_announces_none() {
+    let app = inline(|_, _| Err(Error::with_status(StatusCode::NOT_MODIFIED, "as before")));
+    let outcome = run(app, GET);
+    assert_eq!(outcome.calls(), ["head 304 ?", "end"]);
+    assert!(outcome.recorder.head.expect("it was sent").0.headers.is_empty());
+}
+
+/// The files of two responses may be one and the same to the system.
+#[test]
+fn a_files_own_position_is_of_no_account() {
+    let path = std::env::temp_dir().join(format!("gateway-handler-shared-{}", std::process::id()));
+    std::fs::write(&path, "0123456789").expect("a temporary file");
+    let file = std::fs::File::open(&path).expect("it was just written");
+    std::fs::remove_file(&path).expect("it was there");
+    let pieces = |offset| {
+        let file = file.try_clone().expect("it can be cloned");
+        FilePieces::new(FileBody { file, offset, len: 4 })
+    };
+    let (first, second) = (pieces(2), pieces(6));
+    let all = |pieces: FilePieces| pieces.map(|piece| piece.expect("it reads")).collect::<Vec<_>>();
+    assert_eq!((all(first), all(second)), (vec!["2345".into()], vec!["6789".into()]));
+}
+
+#[test]
+fn a_response_whose_head_was_not_sent_cannot_follow_one_that_was() {
+    let app = inline(|_, start: StartResponse| {
+        let recovery = start.recovery();
+        let mut response = start.start(StatusCode::OK, ());
+        let other = recovery.start(StatusCode::BAD_GATEWAY, (), Error::application("first"));
+        response.write("one")?;
+        other.map(|other| other.with_body("two"))
+    });
+    assert_eq!(run(app, GET).calls(), ["head 200 ?", "data one", "cut"]);
+}
+
+#[test]
+fn an_error_brings_its_fields() {
+    let app = inline(|_, _| {
+        let error = Error::with_status(StatusCode::METHOD_NOT_ALLOWED, "only GET");
+        Err(error.with_headers([(ALLOW, "GET"), (CONTENT_TYPE, "text/wrong")]))
+    });
+    let outcome = run(app, GET);
+    assert_eq!(outcome.calls()[0], "head 405 23");
+    let headers = outcome.recorder.head.expect("it was sent").0.headers;
+    assert_eq!(headers[ALLOW], "GET");
+    assert_eq!(headers.get_all(CONTENT_TYPE).iter().count(), 1);
+    assert_eq!(headers[CONTENT_TYPE], "text/plain; charset=utf-8");
 }
