@@ -288,12 +288,14 @@ impl<T: Transport> Driver<T> {
         let page = {
             let mut state = self.link.lock();
             let gone = state.failed.is_some();
+            let contract = &state.contract;
+            // Where a length was announced, the peer can count.
+            self.cut = contract.is_head_sent() && !contract.is_bodiless() && !contract.has_length();
             self.link.with_wire(&mut state, |contract, wire| {
                 if gone || (error.is_disconnect() && !contract.is_bodiless()) {
                     contract.abandon(wire, error);
                     return None;
                 }
-                self.cut = contract.is_head_sent() && !contract.is_bodiless();
                 contract.fail(wire, error)
             })
         };

@@ -8,8 +8,8 @@ use gateway_core::http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRAILER, UPGRADE,
 };
 use gateway_core::{
-    Application, Body, Environ, Error, FileBody, Mount, Reply, Response, Result, StartResponse,
-    inline,
+    Application, Body, Environ, Error, FileBody, Mount, PeerError, Reply, Response, Result,
+    StartResponse, inline,
 };
 
 use super::simulation::{Step, answer, play};
@@ -108,6 +108,27 @@ fn a_cut_response_of_unknown_length_to_http_10_is_a_reset() {
         Ok(start_response.start(StatusCode::OK, ()).with_body(Body::iter(items)))
     });
     assert!(answer(app, "GET / HTTP/1.0\r\n\r\n").aborted);
+}
+
+/// What the application says of the peer does not make half an answer a whole one.
+#[test]
+fn so_is_one_that_the_application_gives_up() {
+    let app = |_: Environ, start_response: StartResponse| -> Result<Response> {
+        start_response.start(StatusCode::OK, ()).write("some")?;
+        Err(PeerError::Disconnected.into())
+    };
+    assert!(answer(app, "GET / HTTP/1.0\r\n\r\n").aborted);
+}
+
+/// A reset could destroy it.
+#[test]
+fn a_response_that_is_whole_by_its_length_is_no_reset() {
+    let app = |_: Environ, start_response: StartResponse| -> Result<Response> {
+        let response = start_response.start(StatusCode::OK, [(CONTENT_LENGTH, "5")]);
+        Ok(response.with_body("12345678"))
+    };
+    let outcome = answer(app, "GET / HTTP/1.0\r\n\r\n");
+    assert!(outcome.sent.ends_with("\r\n\r\n12345") && !outcome.aborted, "{outcome:?}");
 }
 
 #[test]
