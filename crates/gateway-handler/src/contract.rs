@@ -215,7 +215,7 @@ impl Contract {
             return Ok(Rest::Pump(mem::take(body)));
         }
         // An application that answers HEAD may leave the body out: its length is unknown then.
-        let unknown = self.terms.head_only && body.is_empty();
+        let unknown = self.terms.head_only && matches!(body, Body::Empty);
         self.start(wire, head, if unknown { None } else { body.len() })?;
         match body {
             Body::Bytes(data) => drop(self.data(wire, mem::take(data))?),

@@ -285,6 +285,8 @@ impl<C: Channel> Exchange for InPlace<C> {
 
     fn early_hints(&self, headers: &HeaderMap) {
         let _ = self.with_channel(|contract, channel| contract.early_hints(channel, headers));
+        // They are of use now. What fails now fails again, and is told, with the response.
+        let _ = self.flush();
     }
 
     fn head_sent(&self) -> bool {

@@ -93,6 +93,10 @@ fn a_head_request_gets_no_body_but_its_length() {
     let head = Request { method: Method::HEAD, ..GET };
     let app = inline(|_, start| Ok(start.start(StatusCode::OK, ())));
     assert_eq!(run(app, head).calls(), ["head 200 ?", "end"]);
+    // It was not left out: it is empty.
+    let head = Request { method: Method::HEAD, ..GET };
+    let app = inline(|_, start| Ok(start.start(StatusCode::OK, ()).with_body("")));
+    assert_eq!(run(app, head).calls(), ["head 200 0", "end"]);
 }
 
 #[test]
