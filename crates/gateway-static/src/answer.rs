@@ -1,0 +1,51 @@
+//! A response before it is begun.
+
+use gateway_core::Body;
+use gateway_core::http::StatusCode;
+use gateway_core::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+
+/// A head and a body, to be started when nothing can change any more.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+impl Answer {
+    /// Without a body.
+    pub(crate) fn empty(status: StatusCode) -> Answer {
+        Answer { status, headers: HeaderMap::new(), body: Body::Empty }
+    }
+
+    /// With the status as its text.
+    pub(crate) fn text(status: StatusCode) -> Answer {
+        Answer { body: Body::from(format!("{status}\n")), ..Answer::empty(status) }
+            .with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+    }
+
+    /// With another field, in place of any of that name.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Answer {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// With another field where there is a value.
+    pub(crate) fn with_some(self, name: HeaderName, value: Option<HeaderValue>) -> Answer {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Says that the answer depends on a request field.
+    pub(crate) fn vary(mut self, name: &'static str) -> Answer {
+        self.headers.append(VARY, HeaderValue::from_static(name));
+        self
+    }
+
+    pub(crate) fn with_body(mut self, body: impl Into<Body>) -> Answer {
+        self.body = body.into();
+        self
+    }
+}

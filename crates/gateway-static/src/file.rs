@@ -1,0 +1,183 @@
+//! The answer that a file is.
+
+use std::time::SystemTime;
+
+use gateway_core::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, HeaderValue, LAST_MODIFIED,
+};
+use gateway_core::http::{Method, StatusCode};
+use gateway_core::{Body, Environ, FileBody, Result};
+
+use crate::answer::Answer;
+use crate::coding::{self, Accepted, Coding};
+use crate::compress;
+use crate::conditional::{Verdict, evaluate, range_holds};
+use crate::fields::{single, values};
+use crate::media::Media;
+use crate::multipart::{Multipart, boundary};
+use crate::range::{Span, Wanted, wanted};
+use crate::root::{Found, Opened};
+use crate::site::{Named, Site};
+use crate::validators::Validators;
+
+/// Below this many bytes compressing saves no packet.
+const WORTH_COMPRESSING: u64 = 1024;
+
+/// What of a file is sent: its bytes, those of a sibling, or what is made of them.
+struct Representation {
+    opened: Opened,
+    coding: Option<Coding>,
+    on_the_fly: bool,
+}
+
+impl Site {
+    /// Answers a GET or HEAD with `file`, as the request wants it.
+    pub(crate) fn file(&self, environ: &Environ, file: Named) -> Result<Answer> {
+        let Named { name, opened } = file;
+        let media = Media::of(&name);
+        let negotiates = self.precompressed || self.compression;
+        let Some(chosen) = self.choose(environ, &name, &media, opened) else {
+            return Ok(Answer::text(StatusCode::NOT_ACCEPTABLE).vary("accept-encoding"));
+        };
+        let mut validators = Validators::of(&chosen.opened.facts, SystemTime::now());
+        if let (Some(coding), true) = (chosen.coding, chosen.on_the_fly) {
+            validators = validators.encoded(coding.name());
+        }
+        let answer = match evaluate(environ, &validators) {
+            Verdict::Failed => return Ok(Answer::text(StatusCode::PRECONDITION_FAILED)),
+            Verdict::NotModified => Answer::empty(StatusCode::NOT_MODIFIED),
+            Verdict::Proceed => {
+                let content_type = self.content_type(&media)?;
+                let answer = self.content(environ, &validators, chosen, content_type)?;
+                if !answer.status.is_success() {
+                    return Ok(answer);
+                }
+                answer.with_some(LAST_MODIFIED, validators.last_modified())
+            }
+        };
+        let answer = answer
+            .with_some(ETAG, validators.etag())
+            .with_some(CACHE_CONTROL, self.cache_control_of(&name));
+        Ok(if negotiates { answer.vary("accept-encoding") } else { answer })
+    }
+
+    /// Negotiates the coding; `None` where nothing that is there is acceptable.
+    fn choose(
+        &self,
+        environ: &Environ,
+        name: &[u8],
+        media: &Media,
+        opened: Opened,
+    ) -> Option<Representation> {
+        let plain = |opened| Some(Representation { opened, coding: None, on_the_fly: false });
+        if !(self.precompressed || self.compression) {
+            return plain(opened);
+        }
+        let accepted = coding::accepted(environ);
+        if self.precompressed {
+            for &coding in &accepted.codings {
+                if let Some(opened) = self.sibling(name, &opened, coding) {
+                    let coding = Some(coding);
+                    return Some(Representation { opened, coding, on_the_fly: false });
+                }
+            }
+        }
+        if let Some(coding) = self.on_the_fly(environ, &accepted, media, &opened) {
+            return Some(Representation { opened, coding: Some(coding), on_the_fly: true });
+        }
+        if accepted.identity { plain(opened) } else { None }
+    }
+
+    fn sibling(&self, name: &[u8], original: &Opened, coding: Coding) -> Option<Opened> {
+        let name = [name, coding.suffix().as_bytes()].concat();
+        let Ok(Found::File(opened)) = self.root.find(&name) else { return None };
+        let is_current = opened.facts.modified.seconds >= original.facts.modified.seconds;
+        is_current.then_some(opened)
+    }
+
+    fn on_the_fly(
+        &self,
+        environ: &Environ,
+        accepted: &Accepted,
+        media: &Media,
+        opened: &Opened,
+    ) -> Option<Coding> {
+        let is_worth_it = media.is_compressible() && opened.facts.len >= WORTH_COMPRESSING;
+        let is_range = values(environ, "range").next().is_some();
+        if !self.compression || (accepted.identity && (is_range || !is_worth_it)) {
+            return None;
+        }
+        accepted.codings.iter().copied().find(|&coding| compress::can(coding))
+    }
+
+    fn content(
+        &self,
+        environ: &Environ,
+        validators: &Validators,
+        chosen: Representation,
+        content_type: HeaderValue,
+    ) -> Result<Answer> {
+        let Representation { opened, coding, on_the_fly } = chosen;
+        let coding_field = coding.map(|coding| HeaderValue::from_static(coding.name()));
+        let answer = Answer::empty(StatusCode::OK)
+            .with(CONTENT_TYPE, content_type)
+            .with_some(CONTENT_ENCODING, coding_field);
+        if let (Some(coding), true) = (coding, on_the_fly) {
+            return Ok(match compress::body(opened, coding) {
+                Some(body) => answer.with_body(body),
+                None => Answer::text(StatusCode::NOT_ACCEPTABLE),
+            });
+        }
+        let len = opened.facts.len;
+        if self.max_ranges == 0 {
+            return Ok(with_part(answer, opened, 0..len));
+        }
+        let answer = answer.with(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        match self.wanted(environ, validators, len) {
+            Wanted::Whole => Ok(with_part(answer, opened, 0..len)),
+            Wanted::Unsatisfiable => {
+                let range = HeaderValue::from_str(&format!("bytes */{len}"))?;
+                Ok(Answer::text(StatusCode::RANGE_NOT_SATISFIABLE).with(CONTENT_RANGE, range))
+            }
+            Wanted::Parts(parts) => partial(answer, opened, parts),
+        }
+    }
+
+    /// RFC 9110 §14.2: `Range` means something with GET only.
+    fn wanted(&self, environ: &Environ, validators: &Validators, len: u64) -> Wanted {
+        match single(environ, "range") {
+            Some(field) if *environ.method() == Method::GET && range_holds(environ, validators) => {
+                wanted(field, len, self.max_ranges)
+            }
+            _ => Wanted::Whole,
+        }
+    }
+}
+
+fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answer> {
+    let len = opened.facts.len;
+    let answer = Answer { status: StatusCode::PARTIAL_CONTENT, ..answer };
+    if parts.len() == 1 {
+        let span = parts.remove(0);
+        let range = format!("bytes {}-{}/{len}", span.start, span.end - 1);
+        let answer = answer.with(CONTENT_RANGE, HeaderValue::from_str(&range)?);
+        return Ok(with_part(answer, opened, span));
+    }
+    let boundary = boundary();
+    let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let body = Multipart::new(opened, parts, content_type.unwrap_or_default(), &boundary);
+    let multipart = format!("multipart/byteranges; boundary={boundary}");
+    Ok(answer
+        .with(CONTENT_TYPE, HeaderValue::from_str(&multipart)?)
+        .with(CONTENT_LENGTH, HeaderValue::from(body.len()))
+        .with_body(Body::iter(body)))
+}
+
+/// The length is said here, since a server cannot tell an empty file from a body that was left out
+/// of the answer to a HEAD.
+fn with_part(answer: Answer, opened: Opened, span: Span) -> Answer {
+    let len = span.end - span.start;
+    let body = FileBody { file: opened.file, offset: span.start, len };
+    answer.with(CONTENT_LENGTH, HeaderValue::from(len)).with_body(Body::File(body))
+}

@@ -1,0 +1,190 @@
+//! Directories, listed.
+
+mod json;
+mod order;
+mod page;
+
+use gateway_core::bytes::Bytes;
+use gateway_core::http::StatusCode;
+use gateway_core::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use gateway_core::{Body, Environ, Result};
+use rustix::fs::{AtFlags, Dir, FileType, statat};
+
+use crate::answer::Answer;
+use crate::conditional::{Verdict, evaluate};
+use crate::fields::{media_quality, values, weighted};
+use crate::media::{Kind, Media};
+use crate::path::{RequestPath, is_hidden, push_segment};
+use crate::root::{Found, Opened};
+use crate::site::Site;
+use crate::validators::Validators;
+
+/// How many entries are rendered at a time. A directory of no more is sent whole, with its length.
+const BATCH: usize = 1000;
+
+/// The page's own style is all that it may load.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                      base-uri 'none'; form-action 'none'";
+
+/// Lists `directory`, which `path` names.
+pub(crate) fn answer(
+    site: &Site,
+    environ: &Environ,
+    path: &RequestPath,
+    directory: Opened,
+) -> Result<Answer> {
+    // A listing has no validators, so of the preconditions only `*` can hold.
+    match evaluate(environ, &Validators::default()) {
+        Verdict::Failed => return Ok(Answer::text(StatusCode::PRECONDITION_FAILED)),
+        Verdict::NotModified => return Ok(Answer::empty(StatusCode::NOT_MODIFIED).vary("accept")),
+        Verdict::Proceed => {}
+    }
+    let mut entries = read(site, path, &directory)?;
+    entries.sort_by(|a, b| a.order().cmp(&b.order()));
+    let place = Place::new(environ, path);
+    let answer = Answer::empty(StatusCode::OK).vary("accept");
+    Ok(if prefers_json(environ) {
+        answer
+            .with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .with_body(json::body_of(place, entries))
+    } else {
+        answer
+            .with(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))
+            .with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+            .with_body(page::body_of(place, entries))
+    })
+}
+
+/// Where a listed directory is.
+struct Place {
+    /// Encoded, absolute, with a slash at its end.
+    href: String,
+    /// From the root to the directory: what to show, and where it leads.
+    crumbs: Vec<(String, String)>,
+}
+
+impl Place {
+    fn new(environ: &Environ, path: &RequestPath) -> Place {
+        let root = RequestPath::default().directory_href(environ.raw_script_name());
+        let mut href = root.clone();
+        let mut crumbs = vec![(String::new(), root)];
+        for segment in path.segments() {
+            push_segment(&mut href, segment);
+            href.push('/');
+            crumbs.push((shown(segment), href.clone()));
+        }
+        Place { href, crumbs }
+    }
+
+    fn href_of(&self, entry: &Entry) -> String {
+        let mut href = self.href.clone();
+        push_segment(&mut href, &entry.name);
+        if entry.kind == Kind::Directory {
+            href.push('/');
+        }
+        href
+    }
+}
+
+/// A file or directory in a listing.
+#[derive(Debug)]
+struct Entry {
+    name: Vec<u8>,
+    shown: String,
+    key: Vec<order::Piece>,
+    kind: Kind,
+    len: u64,
+    /// In seconds since 1970.
+    modified: i64,
+}
+
+impl Entry {
+    /// Directories first, then by name as people count.
+    fn order(&self) -> impl Ord + '_ {
+        (self.kind != Kind::Directory, &self.key, &self.name)
+    }
+
+    /// RFC 3339, in UTC.
+    fn modified(&self) -> Option<String> {
+        let seconds = u64::try_from(self.modified).ok()?;
+        Some(humantime::format_rfc3339_seconds(crate::validators::time(seconds)).to_string())
+    }
+}
+
+/// What is there and would be served.
+fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry>> {
+    let handle = &directory.file;
+    let mut entries = Vec::new();
+    for item in Dir::read_from(handle).map_err(std::io::Error::from)? {
+        let item = item.map_err(std::io::Error::from)?;
+        let name = item.file_name().to_bytes();
+        if matches!(name, b"." | b"..") || (is_hidden(name) && !site.hidden_files) {
+            continue;
+        }
+        // Gone already, if this fails.
+        let Ok(stat) = statat(handle, item.file_name(), AtFlags::SYMLINK_NOFOLLOW) else {
+            continue;
+        };
+        let (is_directory, len, modified) = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => (true, 0, stat.st_mtime),
+            FileType::RegularFile => {
+                (false, u64::try_from(stat.st_size).unwrap_or(0), stat.st_mtime)
+            }
+            FileType::Symlink => match site.root.find(&path.join(name)) {
+                Ok(Found::Directory(opened)) => (true, 0, opened.facts.modified.seconds),
+                Ok(Found::File(opened)) => (false, opened.facts.len, opened.facts.modified.seconds),
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        let shown = shown(name);
+        entries.push(Entry {
+            key: order::key(&shown),
+            kind: if is_directory { Kind::Directory } else { Media::of(name).kind() },
+            name: name.to_vec(),
+            shown,
+            len,
+            modified,
+        });
+    }
+    Ok(entries)
+}
+
+/// A name for people: what is no UTF-8 and no character becomes U+FFFD.
+fn shown(name: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(name);
+    shown.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn prefers_json(environ: &Environ) -> bool {
+    let accept: Vec<_> = weighted(values(environ, "accept")).collect();
+    media_quality(&accept, "application", "json") > media_quality(&accept, "text", "html")
+}
+
+/// `first`, what `row` makes of each entry, and `last`. Rows of a large directory are made as they
+/// are sent.
+fn body(
+    first: String,
+    entries: Vec<Entry>,
+    row: impl Fn(&Entry, bool, &mut String) + Send + 'static,
+    last: &'static str,
+) -> Body {
+    if entries.len() <= BATCH {
+        let mut whole = first;
+        for (at, entry) in entries.iter().enumerate() {
+            row(entry, at == 0, &mut whole);
+        }
+        whole.push_str(last);
+        return Body::from(whole);
+    }
+    let mut entries = entries.into_iter().enumerate();
+    let rows = std::iter::from_fn(move || {
+        let mut rows = String::new();
+        for (at, entry) in entries.by_ref().take(BATCH) {
+            row(&entry, at == 0, &mut rows);
+        }
+        (!rows.is_empty()).then(|| Bytes::from(rows))
+    });
+    let first = std::iter::once(Bytes::from(first));
+    Body::iter(first.chain(rows).chain(std::iter::once(Bytes::from(last))).map(Ok))
+}

@@ -1,0 +1,304 @@
+//! Opening files below a directory, so that no name leads out of it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::walk;
+
+/// How to open what a peer named. A FIFO or a device must not block the thread that opens it, and
+/// a terminal must not become the process's own.
+pub(crate) const OPEN: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// A directory by its handle. What is below is opened relative to it: there is no check that an
+/// open could come too late for.
+#[derive(Debug)]
+pub(crate) struct Root {
+    handle: OwnedFd,
+    way: Way,
+}
+
+/// What keeps names inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The kernel does: `openat2` with `RESOLVE_BENEATH`.
+    #[cfg(target_os = "linux")]
+    Beneath,
+    /// This process does, one component at a time.
+    Walk,
+    /// Nothing does: symbolic links may lead out, by the operator's leave.
+    Follow,
+}
+
+/// What a name stands for. Whatever is neither of them is not found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    File(Opened),
+    Directory(Opened),
+}
+
+/// An open file or directory.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) file: File,
+    pub(crate) facts: Facts,
+}
+
+/// What the system says of an open file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Facts {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) len: u64,
+    pub(crate) modified: Stamp,
+    /// The last change of content or metadata, which no user can set back.
+    pub(crate) changed: Stamp,
+}
+
+/// A point in time, in seconds and nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub(crate) struct Stamp {
+    pub(crate) seconds: i64,
+    pub(crate) nanoseconds: i64,
+}
+
+impl Root {
+    /// Opens the directory once; what stands under its name later is of no account.
+    pub(crate) fn open(path: &Path, follow_symlinks: bool) -> io::Result<Root> {
+        let flags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+        // Searching the directory is enough; listing it is checked when it is asked for.
+        #[cfg(target_os = "linux")]
+        let flags = flags.union(OFlags::PATH);
+        let handle = rustix::fs::open(path, flags, Mode::empty())?;
+        let way = if follow_symlinks { Way::Follow } else { Way::inside(&handle) };
+        Ok(Root { handle, way })
+    }
+
+    /// Opens what `path` names: decoded segments, joined by `/`, none of them `.` or `..`; empty
+    /// for the directory itself.
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Found, Errno> {
+        let handle = match self.way {
+            #[cfg(target_os = "linux")]
+            Way::Beneath => beneath(&self.handle, path),
+            Way::Walk => walk::open(&self.handle, path, OPEN),
+            Way::Follow => rustix::fs::openat(&self.handle, or_dot(path), OPEN, Mode::empty()),
+        }?;
+        let file = File::from(handle);
+        let metadata = file.metadata().map_err(|error| errno(&error))?;
+        let opened = Opened { facts: Facts::from(&metadata), file };
+        if metadata.is_file() {
+            Ok(Found::File(opened))
+        } else if metadata.is_dir() {
+            Ok(Found::Directory(opened))
+        } else {
+            Err(Errno::NOENT)
+        }
+    }
+
+    /// The same directory, with names kept inside by this process.
+    #[cfg(test)]
+    pub(crate) fn walking(path: &Path) -> Root {
+        let root = Root::open(path, false).expect("the directory opens");
+        Root { way: Way::Walk, ..root }
+    }
+}
+
+impl Way {
+    #[cfg(target_os = "linux")]
+    fn inside(handle: &OwnedFd) -> Way {
+        // Old kernels do not have it, and old sandboxes refuse what they do not know.
+        match beneath(handle, b"") {
+            Err(Errno::NOSYS | Errno::PERM) => Way::Walk,
+            _ => Way::Beneath,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn inside(_: &OwnedFd) -> Way {
+        Way::Walk
+    }
+}
+
+impl From<&std::fs::Metadata> for Facts {
+    fn from(metadata: &std::fs::Metadata) -> Facts {
+        Facts {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: Stamp { seconds: metadata.mtime(), nanoseconds: metadata.mtime_nsec() },
+            changed: Stamp { seconds: metadata.ctime(), nanoseconds: metadata.ctime_nsec() },
+        }
+    }
+}
+
+/// Fails if `file` is no longer what `facts` say. A file that was only renamed or unlinked is still
+/// the same, so the change time does not count.
+pub(crate) fn check_unchanged(file: &File, facts: &Facts) -> io::Result<()> {
+    let now = Facts::from(&file.metadata()?);
+    if now.len == facts.len && now.modified == facts.modified {
+        return Ok(());
+    }
+    Err(io::Error::other("the file changed while it was sent"))
+}
+
+#[cfg(target_os = "linux")]
+fn beneath(handle: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    use rustix::fs::{ResolveFlags, openat2};
+
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    // `..` in a link's target races with renames anywhere: the kernel then asks for another try.
+    for _ in 0..16 {
+        match openat2(handle, or_dot(path), OPEN, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
+    walk::open(handle, path, OPEN)
+}
+
+fn or_dot(path: &[u8]) -> &[u8] {
+    if path.is_empty() { b"." } else { path }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const SECRET: &[u8] = b"secret";
+
+    /// `root` with a file, links that stay inside and links that leave; `outside` beside it.
+    fn tree() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("root/sub/deep")).expect("it can be made");
+        fs::create_dir(at("outside")).expect("it can be made");
+        fs::write(at("outside/file"), SECRET).expect("it can be written");
+        fs::write(at("root/file"), "inside").expect("it can be written");
+        fs::write(at("root/sub/deep/file"), "inside").expect("it can be written");
+        for (link, target) in [
+            ("to-file", "file"),
+            ("to-dir", "sub"),
+            ("to-dir-slash", "sub/"),
+            ("to-dot", "."),
+            ("sub/up", "../file"),
+            ("sub/deep/round", "../../sub/../to-dir/deep/file"),
+            ("out", "../outside"),
+            ("out-file", "../outside/file"),
+            ("out-and-in", "../root/file"),
+            ("sub/deep/out", "../../../outside"),
+            ("absolute", "/etc/passwd"),
+            ("proc", "/proc/self/root"),
+            ("loop", "loop"),
+            ("broken", "nothing"),
+        ] {
+            symlink(target, at("root").join(link)).expect("a link can be made");
+        }
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("root/fifo"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .expect("a FIFO can be made");
+        directory
+    }
+
+    fn both_ways(directory: &Path) -> [Root; 2] {
+        let path = directory.join("root");
+        [Root::open(&path, false).expect("it opens"), Root::walking(&path)]
+    }
+
+    #[test]
+    fn both_ways_find_the_same() {
+        let directory = tree();
+        for root in both_ways(directory.path()) {
+            for (name, expected) in [
+                ("", Some("directory")),
+                ("file", Some("file")),
+                ("sub", Some("directory")),
+                ("sub/deep/file", Some("file")),
+                ("to-file", Some("file")),
+                ("to-dir", Some("directory")),
+                ("to-dir/deep/file", Some("file")),
+                ("to-dir-slash", Some("directory")),
+                ("to-dot", Some("directory")),
+                ("to-dot/file", Some("file")),
+                ("sub/up", Some("file")),
+                ("sub/deep/round", Some("file")),
+                ("out", None),
+                ("out/file", None),
+                ("out-file", None),
+                ("out-and-in", None),
+                ("sub/deep/out/file", None),
+                ("absolute", None),
+                ("proc", None),
+                ("proc/etc/passwd", None),
+                ("loop", None),
+                ("loop/file", None),
+                ("broken", None),
+                ("fifo", None),
+                ("file/file", None),
+                ("..", None),
+                ("sub/../../outside/file", None),
+                ("nothing", None),
+            ] {
+                let found = match root.find(name.as_bytes()) {
+                    Ok(Found::File(_)) => Some("file"),
+                    Ok(Found::Directory(_)) => Some("directory"),
+                    Err(_) => None,
+                };
+                assert_eq!(found, expected, "{name:?} by {:?}", root.way);
+            }
+        }
+    }
+
+    #[test]
+    fn links_may_leave_where_the_operator_allows_it() {
+        let directory = tree();
+        let root = Root::open(&directory.path().join("root"), true).expect("it opens");
+        assert!(matches!(root.find(b"out/file"), Ok(Found::File(_))));
+    }
+
+    #[test]
+    fn a_directory_that_becomes_a_link_during_a_request_leads_nowhere() {
+        let directory = tree();
+        let at = |name: &str| directory.path().join("root").join(name);
+        fs::create_dir(at("swapped")).expect("it can be made");
+        fs::write(at("swapped/file"), "inside").expect("it can be written");
+        let roots = both_ways(directory.path());
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    fs::rename(at("swapped"), at("away")).expect("it can be renamed");
+                    symlink("../outside", at("swapped")).expect("a link can be made");
+                    fs::remove_file(at("swapped")).expect("it can be removed");
+                    fs::rename(at("away"), at("swapped")).expect("it can be renamed");
+                }
+            });
+            for _ in 0..5_000 {
+                for root in &roots {
+                    if let Ok(Found::File(opened)) = root.find(b"swapped/file") {
+                        let content = io::read_to_string(opened.file).expect("it can be read");
+                        assert_eq!(content, "inside", "{:?}", root.way);
+                    }
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    }
+}

@@ -1,0 +1,251 @@
+//! From a request to what answers it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gateway_core::http::header::{
+    ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
+use gateway_core::http::{Method, StatusCode};
+use gateway_core::{
+    Application, Body, Environ, Error, FileBody, Reply, Response, Result, StartResponse,
+};
+use rustix::io::Errno;
+
+use crate::answer::Answer;
+use crate::builder::StaticFilesBuilder;
+use crate::cors::Origins;
+use crate::fields::{media_quality, values, weighted};
+use crate::listing;
+use crate::media::Media;
+use crate::path::{PathError, RequestPath};
+use crate::root::{Found, Opened, Root};
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// A directory of files, as an application. The crate's documentation says what it answers.
+///
+/// Opening files blocks: where the server cannot have that, it answers
+/// [`Reply::Blocking`]. Clones share the root.
+///
+/// # Examples
+///
+/// ```
+/// use gateway_static::{StaticError, StaticFiles};
+///
+/// # fn main() -> Result<(), StaticError> {
+/// # let directory = std::env::temp_dir();
+/// let app = StaticFiles::new(directory).listing(true).cache_control("no-cache").build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct StaticFiles {
+    site: Arc<Site>,
+}
+
+impl StaticFiles {
+    /// A builder for the files below `root`.
+    #[expect(clippy::new_ret_no_self, reason = "the builder is how one is made")]
+    pub fn new(root: impl Into<PathBuf>) -> StaticFilesBuilder {
+        StaticFilesBuilder::new(root.into())
+    }
+
+    pub(crate) fn of(site: Site) -> StaticFiles {
+        StaticFiles { site: Arc::new(site) }
+    }
+}
+
+impl Application for StaticFiles {
+    fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
+        if environ.nonblocking() {
+            let site = Arc::clone(&self.site);
+            return Reply::blocking(move || site.respond(&environ, start_response));
+        }
+        Reply::Ready(self.site.respond(&environ, start_response))
+    }
+}
+
+impl fmt::Debug for StaticFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StaticFiles").field(&self.site).finish()
+    }
+}
+
+/// The root and what was chosen about it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) root: Root,
+    pub(crate) index_files: Vec<Vec<u8>>,
+    pub(crate) listing: bool,
+    pub(crate) hidden_files: bool,
+    pub(crate) precompressed: bool,
+    pub(crate) compression: bool,
+    pub(crate) max_ranges: usize,
+    pub(crate) charset: Option<String>,
+    pub(crate) spa: Option<Vec<u8>>,
+    pub(crate) not_found: Option<Vec<u8>>,
+    /// Names below the root and what files below them get, the longest first.
+    pub(crate) cache_control: Vec<(Vec<u8>, HeaderValue)>,
+    pub(crate) origins: Origins,
+}
+
+/// A file below the root, with the name it was found by.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: Vec<u8>,
+    pub(crate) opened: Opened,
+}
+
+enum Place {
+    File(Named),
+    Directory(Opened),
+    Missing,
+    Forbidden,
+}
+
+impl Site {
+    fn respond(&self, environ: &Environ, start_response: StartResponse) -> Result<Response> {
+        let answer = self.answer(environ)?;
+        let nosniff = HeaderValue::from_static("nosniff");
+        let answer = self.origins.apply(environ, answer.with(X_CONTENT_TYPE_OPTIONS, nosniff));
+        Ok(start_response.start(answer.status, answer.headers).with_body(answer.body))
+    }
+
+    fn answer(&self, environ: &Environ) -> Result<Answer> {
+        match *environ.method() {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => {
+                return Ok(Answer::empty(StatusCode::NO_CONTENT).with(ALLOW, METHODS));
+            }
+            _ => {
+                return Ok(Answer::text(StatusCode::METHOD_NOT_ALLOWED).with(ALLOW, METHODS));
+            }
+        }
+        // A browser would take it for the name of another host when it comes back as a link.
+        if environ.raw_script_name().starts_with("//") {
+            return self.not_found();
+        }
+        let raw = environ.raw_path_info();
+        let path = match RequestPath::parse(raw, self.hidden_files) {
+            Ok(path) => path,
+            Err(PathError::Malformed) => return Ok(Answer::text(StatusCode::BAD_REQUEST)),
+            Err(PathError::Refused) => return self.not_found(),
+        };
+        if raw.is_empty() && !environ.raw_script_name().is_empty() {
+            return Ok(redirect(environ, &path));
+        }
+        match self.find(&path)? {
+            Place::File(file) => self.file(environ, file),
+            Place::Directory(_) if !path.is_directory() => Ok(redirect(environ, &path)),
+            Place::Directory(directory) if self.listing => {
+                listing::answer(self, environ, &path, directory)
+            }
+            Place::Directory(_) | Place::Missing => self.missing(environ, &path),
+            Place::Forbidden => Ok(Answer::text(StatusCode::FORBIDDEN)),
+        }
+    }
+
+    fn find(&self, path: &RequestPath) -> Result<Place> {
+        if path.is_directory() {
+            // Trying the index first saves opening the directory.
+            for index in &self.index_files {
+                let name = path.join(index);
+                match self.open(&name)? {
+                    Place::File(file) => return Ok(Place::File(file)),
+                    Place::Forbidden => return Ok(Place::Forbidden),
+                    Place::Directory(_) | Place::Missing => {}
+                }
+            }
+        }
+        match self.open(path.name())? {
+            Place::File(_) if path.is_directory() => Ok(Place::Missing),
+            place => Ok(place),
+        }
+    }
+
+    fn open(&self, name: &[u8]) -> Result<Place> {
+        match self.root.find(name) {
+            Ok(Found::File(opened)) => Ok(Place::File(Named { name: name.to_vec(), opened })),
+            Ok(Found::Directory(opened)) => Ok(Place::Directory(opened)),
+            Err(error) => failed(error),
+        }
+    }
+
+    fn missing(&self, environ: &Environ, path: &RequestPath) -> Result<Answer> {
+        let Some(page) = &self.spa else { return self.not_found() };
+        let is_route = !path.segments().last().is_some_and(|name| name.contains(&b'.'));
+        if is_route
+            && takes_html(environ)
+            && let Place::File(file) = self.open(page)?
+        {
+            return Ok(self.file(environ, file)?.vary("accept"));
+        }
+        Ok(self.not_found()?.vary("accept"))
+    }
+
+    fn not_found(&self) -> Result<Answer> {
+        let status = StatusCode::NOT_FOUND;
+        if let Some(page) = &self.not_found
+            && let Place::File(Named { name, opened }) = self.open(page)?
+        {
+            let body = FileBody { file: opened.file, offset: 0, len: opened.facts.len };
+            let content_type = self.content_type(&Media::of(&name))?;
+            return Ok(Answer::empty(status)
+                .with(CONTENT_TYPE, content_type)
+                .with_body(Body::File(body)));
+        }
+        Ok(Answer::text(status))
+    }
+
+    pub(crate) fn content_type(&self, media: &Media) -> Result<HeaderValue> {
+        Ok(HeaderValue::from_str(&media.content_type(self.charset.as_deref()))?)
+    }
+
+    /// The `Cache-Control` of the file `name`.
+    pub(crate) fn cache_control_of(&self, name: &[u8]) -> Option<HeaderValue> {
+        let fits = |prefix: &[u8]| match name.strip_prefix(prefix) {
+            Some(rest) => prefix.is_empty() || matches!(rest, [] | [b'/', ..]),
+            None => false,
+        };
+        self.cache_control.iter().find(|(prefix, _)| fits(prefix)).map(|(_, value)| value.clone())
+    }
+}
+
+/// What a name that could not be opened means for the peer.
+fn failed(error: Errno) -> Result<Place> {
+    match error {
+        Errno::NOENT
+        | Errno::NOTDIR
+        | Errno::NAMETOOLONG
+        | Errno::LOOP
+        | Errno::XDEV
+        | Errno::INVAL
+        | Errno::ILSEQ
+        | Errno::NXIO
+        | Errno::NODEV => Ok(Place::Missing),
+        Errno::ACCESS | Errno::PERM => Ok(Place::Forbidden),
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => {
+            Err(Error::with_status(StatusCode::SERVICE_UNAVAILABLE, std::io::Error::from(error)))
+        }
+        error => Err(std::io::Error::from(error).into()),
+    }
+}
+
+/// To the same directory with its slash.
+fn redirect(environ: &Environ, path: &RequestPath) -> Answer {
+    let mut location = path.directory_href(environ.raw_script_name());
+    if let Some(query) = environ.query_string() {
+        location.push('?');
+        location.push_str(query);
+    }
+    match HeaderValue::from_str(&location) {
+        Ok(location) => Answer::text(StatusCode::MOVED_PERMANENTLY).with(LOCATION, location),
+        Err(_) => Answer::text(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn takes_html(environ: &Environ) -> bool {
+    let accept: Vec<_> = weighted(values(environ, "accept")).collect();
+    media_quality(&accept, "text", "html") > 0
+}

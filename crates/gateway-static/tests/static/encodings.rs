@@ -1,0 +1,212 @@
+use crate::exchange::{get, head};
+use crate::tree::{MODIFIED, Tree, strong_tag};
+
+fn tree() -> Tree {
+    Tree::new(&[
+        ("a.js", b"plain"),
+        ("a.js.gz", b"gzip'd"),
+        ("a.js.br", b"brotli'd"),
+        ("only-gz.txt", b"plain"),
+        ("only-gz.txt.gz", b"gzip'd"),
+        ("none.txt", b"plain"),
+        ("sub/index.html", b"plain"),
+        ("sub/index.html.zst", b"zstd'd"),
+        ("orphan.txt.gz", b"gzip'd"),
+    ])
+}
+
+#[test]
+fn siblings_are_chosen_by_what_the_peer_accepts() {
+    let tree = tree();
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    for (target, accepted, coding, body) in [
+        ("/a.js", "gzip, deflate, br, zstd", "br", "brotli'd"),
+        ("/a.js", "gzip", "gzip", "gzip'd"),
+        ("/a.js", "x-gzip", "gzip", "gzip'd"),
+        ("/a.js", "br;q=0.2, gzip;q=0.3", "gzip", "gzip'd"),
+        ("/a.js", "zstd", "", "plain"),
+        ("/a.js", "*", "br", "brotli'd"),
+        ("/a.js", "br;q=0, *", "gzip", "gzip'd"),
+        ("/a.js", "identity, br;q=0.5", "", "plain"),
+        ("/a.js", "", "", "plain"),
+        ("/a.js", "gzip;q=0", "", "plain"),
+        ("/a.js", "identity;q=0, gzip", "gzip", "gzip'd"),
+        ("/only-gz.txt", "br, gzip", "gzip", "gzip'd"),
+        ("/none.txt", "br, gzip", "", "plain"),
+        ("/sub/", "zstd", "zstd", "zstd'd"),
+    ] {
+        let answer = get(target).with("accept-encoding", accepted).on(&app);
+        assert_eq!(answer.status, 200, "{target} {accepted}");
+        assert_eq!((answer.field("content-encoding"), answer.text()), (coding, body), "{accepted}");
+        assert_eq!(answer.field("vary"), "accept-encoding", "{accepted}");
+        assert_eq!(answer.kind, "File", "{accepted}");
+    }
+    let script = get("/a.js").with("accept-encoding", "br").on(&app);
+    assert_eq!(script.field("content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(get("/a.js").on(&app).text(), "plain");
+    assert_eq!(get("/orphan.txt").with("accept-encoding", "gzip").on(&app).status, 404);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_that_is_there_is_told() {
+    let tree = tree();
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    for (target, accepted) in [("/none.txt", "gzip, identity;q=0"), ("/a.js", "zstd, *;q=0")] {
+        let answer = get(target).with("accept-encoding", accepted).on(&app);
+        assert_eq!(answer.status, 406, "{target} {accepted}");
+        assert_eq!(answer.field("vary"), "accept-encoding");
+    }
+    // Without negotiation the field says nothing.
+    let plain = get("/a.js").with("accept-encoding", "identity;q=0, br").on(&tree.app());
+    assert_eq!((plain.status.as_u16(), plain.text()), (200, "plain"));
+}
+
+#[test]
+fn every_coding_has_a_tag_of_its_own() {
+    let tree = tree();
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    let tag = |accepted: &str| {
+        let answer = get("/a.js").with("accept-encoding", accepted).on(&app);
+        answer.field("etag").trim_start_matches("W/").to_owned()
+    };
+    let tags = ["identity", "gzip", "br"].map(tag);
+    assert!(tags[0] != tags[1] && tags[1] != tags[2] && tags[0] != tags[2], "{tags:?}");
+    for (accepted, sent, status) in [("gzip", 1, 304), ("gzip", 0, 200), ("br", 1, 200)] {
+        let request = get("/a.js").with("accept-encoding", accepted);
+        let answer = request.with("if-none-match", &tags[sent]).on(&app);
+        assert_eq!(answer.status, status, "{accepted} with the tag of {sent}");
+        assert_eq!(answer.field("vary"), "accept-encoding");
+    }
+}
+
+#[test]
+fn ranges_are_those_of_the_coded_file() {
+    let tree = tree();
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    let answer = get("/a.js").with("accept-encoding", "br").with("range", "bytes=0-2").on(&app);
+    assert_eq!(answer.field("content-range"), "bytes 0-2/8");
+    assert_eq!((answer.field("content-encoding"), answer.text()), ("br", "bro"));
+    let plain = strong_tag(&app, "/a.js");
+    let request = get("/a.js").with("accept-encoding", "br").with("range", "bytes=0-2");
+    assert_eq!(request.with("if-range", &plain).on(&app).status, 200);
+}
+
+#[test]
+fn a_sibling_of_something_older_is_passed_over() {
+    let tree = tree();
+    tree.date("a.js.br", MODIFIED - 1);
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    let answer = get("/a.js").with("accept-encoding", "br, gzip").on(&app);
+    assert_eq!(answer.text(), "gzip'd");
+}
+
+#[test]
+fn siblings_are_sent_to_those_who_asked_for_it_only() {
+    let tree = tree();
+    let answer = get("/a.js").with("accept-encoding", "br").on(&tree.app());
+    assert_eq!((answer.field("content-encoding"), answer.text()), ("", "plain"));
+    assert!(!answer.has("vary"));
+    let direct = get("/a.js.gz").on(&tree.app());
+    assert_eq!(direct.field("content-type"), "application/gzip");
+    assert_eq!(direct.field("content-encoding"), "");
+}
+
+#[test]
+fn head_tells_the_length_of_the_sibling() {
+    let tree = tree();
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    let answer = head("/a.js").with("accept-encoding", "br").on(&app);
+    assert_eq!((answer.length, answer.field("content-encoding")), (Some(8), "br"));
+}
+
+#[cfg(any(feature = "gzip", feature = "brotli"))]
+mod on_the_fly {
+    use super::*;
+    use gateway_static::StaticFiles;
+
+    const CODINGS: &[&str] = &[
+        #[cfg(feature = "brotli")]
+        "br",
+        #[cfg(feature = "gzip")]
+        "gzip",
+    ];
+
+    fn content() -> Vec<u8> {
+        (0..300_000u32).flat_map(|n| n.to_string().into_bytes()).collect()
+    }
+
+    fn tree() -> Tree {
+        let content = content();
+        Tree::new(&[
+            ("big.txt", &content),
+            ("big.png", &content),
+            ("tiny.txt", b"tiny"),
+            ("has.txt", &content),
+            ("has.txt.gz", b"sibling"),
+        ])
+    }
+
+    fn app(tree: &Tree) -> StaticFiles {
+        tree.builder().compression(true).precompressed(true).build().expect("it can be served")
+    }
+
+    fn decoded(coding: &str, body: &[u8]) -> Vec<u8> {
+        use std::io::Read;
+        let mut decoded = Vec::new();
+        match coding {
+            #[cfg(feature = "gzip")]
+            "gzip" => flate2::read::MultiGzDecoder::new(body).read_to_end(&mut decoded),
+            #[cfg(feature = "brotli")]
+            "br" => brotli::Decompressor::new(body, 4096).read_to_end(&mut decoded),
+            _ => panic!("no test for {coding}"),
+        }
+        .expect("it can be decoded");
+        decoded
+    }
+
+    #[test]
+    fn text_is_compressed_as_it_is_sent() {
+        let tree = tree();
+        let app = app(&tree);
+        for coding in CODINGS {
+            let answer = get("/big.txt").with("accept-encoding", coding).on(&app);
+            assert_eq!(answer.field("content-encoding"), *coding);
+            assert_eq!(answer.field("vary"), "accept-encoding");
+            assert_eq!(answer.length, None);
+            assert!(answer.field("etag").starts_with("W/"), "{}", answer.field("etag"));
+            assert!(!answer.has("accept-ranges"));
+            assert!(answer.body.len() < content().len() / 2);
+            assert_eq!(decoded(coding, &answer.body), content());
+            let request = get("/big.txt").with("accept-encoding", coding);
+            let again = request.with("if-none-match", answer.field("etag")).on(&app);
+            assert_eq!(again.status, 304, "{coding}");
+        }
+    }
+
+    #[test]
+    fn what_gains_nothing_is_left_alone() {
+        let tree = tree();
+        let app = app(&tree);
+        for target in ["/big.png", "/tiny.txt"] {
+            let answer = get(target).with("accept-encoding", "br, gzip").on(&app);
+            assert_eq!(answer.field("content-encoding"), "", "{target}");
+            assert_eq!(answer.kind, "File", "{target}");
+        }
+        let sibling = get("/has.txt").with("accept-encoding", "br, gzip").on(&app);
+        assert_eq!(sibling.text(), "sibling");
+        let range = get("/big.txt").with("accept-encoding", "br, gzip").with("range", "bytes=0-2");
+        let range = range.on(&app);
+        assert_eq!((range.status.as_u16(), range.text()), (206, "012"));
+        assert_eq!(range.field("content-encoding"), "");
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_plain_gets_even_tiny_files_coded() {
+        let tree = tree();
+        for coding in CODINGS {
+            let accepted = format!("{coding}, identity;q=0");
+            let answer = get("/tiny.txt").with("accept-encoding", &accepted).on(&app(&tree));
+            assert_eq!(decoded(coding, &answer.body), b"tiny");
+        }
+    }
+}
