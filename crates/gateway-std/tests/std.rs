@@ -7,4 +7,5 @@ mod std {
     mod pending;
     mod running;
     mod shutdown;
+    mod suite;
 }

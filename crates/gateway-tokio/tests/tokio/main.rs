@@ -6,6 +6,7 @@ mod keep_alive;
 mod memory;
 mod runtimes;
 mod stopping;
+mod suite;
 mod support;
 mod unix;
 mod workers;
