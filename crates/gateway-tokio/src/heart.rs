@@ -82,15 +82,19 @@ impl Heart {
         listener: Listener,
         stop: &Stop,
     ) -> Result<Stopped, ServerError> {
-        let acceptor = Acceptor::new(listener, self.errors.clone())
+        let mut acceptor = Acceptor::new(listener, self.errors.clone())
             .map_err(|source| ServerError::Io { action: "listen", source })?;
         let cut_at_last = CutAtLast(&self);
         tokio::select! {
             biased;
             () = stop.ordered() => {}
             () = self.look_after() => {}
-            () = self.accept(acceptor) => {}
+            () = self.accept(&mut acceptor) => {}
         }
+        if stop.has_grace() {
+            self.accept_waiting(&mut acceptor);
+        }
+        drop(acceptor);
         self.raise(END);
         tokio::select! {
             biased;
@@ -107,7 +111,7 @@ impl Heart {
     }
 
     /// Accepts while there is room. What does not fit waits in the backlog.
-    async fn accept(self: &Arc<Self>, acceptor: Acceptor) {
+    async fn accept(self: &Arc<Self>, acceptor: &mut Acceptor) {
         loop {
             while !self.registry.has_room() {
                 if acceptor.is_awaited() {
@@ -118,6 +122,15 @@ impl Heart {
             let incoming = acceptor.accept().await;
             self.begin(incoming);
             self.evict();
+        }
+    }
+
+    /// Whoever has connected before the end, and perhaps sent a request, is not turned away.
+    fn accept_waiting(self: &Arc<Self>, acceptor: &mut Acceptor) {
+        while self.registry.has_room()
+            && let Some(incoming) = acceptor.accept_waiting()
+        {
+            self.begin(incoming);
         }
     }
 

@@ -17,6 +17,7 @@ mod socket;
 mod stop;
 mod transport;
 mod turn;
+mod waiting;
 mod workers;
 
 pub use gateway_connection::{Limits, Timeouts};

@@ -59,21 +59,29 @@ const WORKER_QUEUE: usize = 1024;
 /// [`ApplicationError::WouldBlock`](gateway_core::ApplicationError::WouldBlock), those of
 /// `tokio::task::spawn_blocking` included: answer `Reply::Blocking` instead, or use the async form.
 ///
+/// [`Body::File`](gateway_core::Body) with a length is sent from the reactor by `sendfile`, which
+/// does not wait for the peer, but does for the file: its pages are read there when they are not in
+/// memory, and other connections wait meanwhile. From a slow file system, or much that is cold, send
+/// an iterator ([`Body::iter`](gateway_core::Body::iter)): it is read on a worker.
+///
 /// # Connections
 ///
 /// When [`max_connections`](TokioServer::max_connections) are live, no other is accepted before one
 /// ends; the rest waits in the listener's backlog. The default is 10,000, or 80 % of the process's
 /// file descriptors if that is less. [`run`](gateway_core::run) raises the process's soft limit on
 /// them as far as is needed and the hard limit allows; `serve_async` leaves it alone. When
-/// descriptors run out all the same, accepting pauses for 50 ms.
+/// descriptors run out all the same, accepting pauses for 50 ms, which is logged once in 10 s.
 ///
 /// A connection's deadlines are looked at every eighth of the shortest of the
-/// [`timeouts`](TokioServer::timeouts), 250 ms at the most: that is how late one can be.
+/// [`timeouts`](TokioServer::timeouts), 250 ms at the most: that is how late one can be. What counts
+/// as a peer's progress with a response is that the socket takes more of it, since what the peer has
+/// acknowledged makes room there. That is tried once more before a connection is given up.
 ///
 /// # Stopping
 ///
-/// [`handle`](Server::handle) stops the server. The listener is closed first. Connections without a
-/// request in flight end at once, the others after their response, which says so. When the grace is
+/// [`handle`](Server::handle) stops the server. Who waits in the backlog is accepted once more if
+/// there is room, then the listener is closed. Connections without a request in flight end at once, the
+/// others after their response, which says so. When the grace is
 /// over, `Pending` replies are dropped, what remains is cut, and workers that still run are left to
 /// their ends and counted.
 pub struct TokioServer {
@@ -140,20 +148,25 @@ impl TokioServer {
         self
     }
 
-    /// How many workers there may be: threads that run what may block. They are made when they are
-    /// needed and end after 2 s without work. Default: 512.
+    /// How many workers may run at a time: threads that run what may block. They are made when they
+    /// are needed and end after 2 s without work. Default: 512.
     ///
-    /// A blocking application holds one for as long as it runs, also while it waits for a slow
-    /// peer's upload; hence the large number, lest a few slow peers take all. An iterator holds
-    /// one only while it yields, not while its peer is slow.
+    /// A worker whose application waits for its own peer, in a blocking call on
+    /// [`Input`](gateway_core::Input), [`Response`](gateway_core::Response) or
+    /// [`Upgraded`](gateway_core::Upgraded), does not count: slow uploads keep no other application
+    /// from running. It does hold its thread, so there are up to as many threads as workers and
+    /// connections together. When peers go on, more than `workers` may run for a moment; nothing new
+    /// begins before they are fewer. A wait for anything else counts, as for a lock or a database.
+    ///
+    /// An iterator holds a worker only while it yields, not while its peer is slow.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// How many jobs may wait when all workers are busy. Default: 1,024. Beyond that the answer is
-    /// 503 at once.
+    /// How many jobs may wait when all workers run. Default: 1,024. Beyond that the answer is 503 at
+    /// once. What has begun is not refused: an iterator that goes on is queued in any case.
     #[must_use]
     pub fn worker_queue(mut self, jobs: usize) -> Self {
         self.worker_queue = jobs;
@@ -239,7 +252,7 @@ impl TokioServer {
         app: Arc<dyn Application>,
     ) -> (Arc<Heart>, Listener) {
         let max = self.settings.max_connections.unwrap_or_else(descriptors::default_connections);
-        let workers = Workers::new(self.workers, self.worker_queue, workers::IDLE, runtime);
+        let workers = Workers::new(self.workers, self.worker_queue, max, workers::IDLE, runtime);
         let info = self.info();
         (Heart::new(&self.settings, info, max, reactors, workers, app), self.listener)
     }

@@ -41,6 +41,11 @@ impl Stop {
         let _ = self.deadline.subscribe().wait_for(Option::is_some).await;
     }
 
+    /// Whether there is an order, and time left.
+    pub(crate) fn has_grace(&self) -> bool {
+        self.deadline.borrow().is_some_and(|deadline| Instant::now() < deadline)
+    }
+
     /// Waits until the grace is over, which a later order may shorten.
     pub(crate) async fn grace_over(&self) {
         let mut orders = self.deadline.subscribe();
@@ -67,7 +72,9 @@ mod tests {
         stop.shutdown(5 * S);
         let start = Instant::now();
         stop.ordered().await;
+        assert!(stop.has_grace());
         stop.grace_over().await;
+        assert!(!stop.has_grace());
         assert_eq!(start.elapsed(), 5 * S);
     }
 

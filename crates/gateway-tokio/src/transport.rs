@@ -5,7 +5,10 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::task::{Context, Poll, ready};
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -17,11 +20,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::Shutdown;
 
 use crate::buffers::{self, LARGE, SMALL};
+use crate::job::Outcome;
 use crate::place;
 use crate::send::{send, send_file};
 use crate::signals::{CLOSED, CUT, DUE, END, Party, Signals};
 use crate::socket::Socket;
 use crate::turn::Turn;
+use crate::waiting;
 use crate::workers::Workers;
 
 /// A socket on a reactor.
@@ -33,7 +38,9 @@ pub(crate) struct TokioTransport<S> {
     slot: Arc<Slot<Signals>>,
     workers: Arc<Workers>,
     turn: Turn,
-    /// Bytes may be there that the reactor does not tell of (again).
+    /// Bytes may be there that the reactor does not tell of (again). Whoever puts it up does so
+    /// before the reactor forgets them, and whoever reads takes it down before reading and looks at
+    /// it again before waiting: so no bytes are missed, on whatever threads the two are.
     unread: AtomicBool,
     /// The socket took every write whole so far, so the reactor need not be asked, which may not
     /// know yet that a new one takes bytes.
@@ -80,27 +87,63 @@ impl<S: Socket> TokioTransport<S> {
     /// happens.
     fn wait_to_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         self.turn.begin();
+        let up = self.signals().wait(Party::Reader, cx.waker());
+        if up != 0
+            && let Poll::Ready(outcome) = self.interrupted(up)
+        {
+            return Poll::Ready(self.read_at_last(into, outcome));
+        }
         if into.is_empty() {
             buffers::give(std::mem::take(into));
         }
-        match self.signals().wait(Party::Reader, cx.waker()) {
-            0 => Poll::Pending,
-            up => {
-                ready!(self.interrupted(up))?;
-                Poll::Ready(Ok(0))
-            }
+        waiting::for_the_peer();
+        Poll::Pending
+    }
+
+    /// Reads what is there though the reactor did not tell yet; if nothing is, it is `outcome`.
+    #[cold]
+    fn read_at_last(&self, into: &mut BytesMut, outcome: io::Result<()>) -> io::Result<usize> {
+        if outcome.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::TimedOut) {
+            return outcome.map(|()| 0);
+        }
+        let room = self.make_room(into);
+        match receive(&self.socket, into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => outcome.map(|()| 0),
+            received => received.inspect(|read| self.has_read(*read == room, true)),
         }
     }
 
-    fn wait_to_write(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        self.turn.begin();
-        match self.signals().wait(Party::Writer, cx.waker()) & !END {
-            0 => Poll::Pending,
-            up => match self.interrupted(up) {
-                Poll::Ready(Err(error)) => Poll::Ready(error),
-                _ => Poll::Pending,
-            },
+    #[inline]
+    fn has_read(&self, full: bool, direct: bool) {
+        if direct && full {
+            self.unread.store(true, Release);
         }
+        self.turn.read(full, self.slot.phase());
+    }
+
+    /// Waits for room to write. Before the deadline ends that, `send` is tried once more: a reactor
+    /// tells of room when a third of the socket's buffer is free, which a slow reader of a large
+    /// buffer may not bring about in time.
+    fn wait_to_write(
+        &self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.turn.begin();
+        let up = self.signals().wait(Party::Writer, cx.waker()) & !END;
+        if up != 0
+            && let Poll::Ready(Err(why)) = self.interrupted(up)
+        {
+            if why.kind() != io::ErrorKind::TimedOut {
+                return Poll::Ready(Err(why));
+            }
+            return Poll::Ready(match send() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(why),
+                sent => sent.inspect(|sent| self.turn.wrote(*sent)),
+            });
+        }
+        waiting::for_the_peer();
+        Poll::Pending
     }
 
     /// What the flags mean to somebody who would have to wait: an error, an end, or nothing.
@@ -121,68 +164,69 @@ impl<S: Socket> TokioTransport<S> {
         Poll::Pending
     }
 
-    /// Writes by `write`, which sends up to `wanted` bytes; that is 0 where a short write does not
+    /// Writes by `send`, which sends up to `wanted` bytes; that is 0 where a short write does not
     /// tell that the socket is full.
-    fn write(&self, wanted: usize, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    fn write(&self, wanted: usize, send: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         if self.turn.has_written_enough() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = if self.takes_all.load(Relaxed) {
-            let outcome = write();
+            let outcome = send();
             if !outcome.as_ref().is_ok_and(|written| *written >= wanted) {
                 self.takes_all.store(false, Relaxed);
             }
             outcome?
         } else {
-            self.socket.try_write(wanted, write)?
+            self.socket.try_write(wanted, send)?
         };
         self.turn.wrote(written);
         Ok(written)
     }
 
-    /// Tries `write` until it does not fail with `WouldBlock`, and waits for the peer in between.
+    /// Tries `send` until it does not fail with `WouldBlock`, and waits for the peer in between.
     fn poll_until(
         &self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut() -> io::Result<usize>,
+        wanted: usize,
+        send: impl Fn() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        loop {
-            match write() {
+        let outcome = loop {
+            match self.write(wanted, &send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                outcome => return Poll::Ready(outcome),
+                outcome => break outcome,
             }
             ready!(self.turn.poll_write(cx));
             match self.socket.poll_writable(cx) {
-                Poll::Ready(outcome) => outcome?,
-                Poll::Pending => return self.wait_to_write(cx).map(Err),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => break Err(error),
+                Poll::Pending => break ready!(self.wait_to_write(cx, &send)),
             }
-        }
+        };
+        waiting::no_more();
+        Poll::Ready(outcome)
     }
-}
 
-impl<S: Socket> Transport for TokioTransport<S> {
-    fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
-        ready!(self.turn.poll_read(cx));
+    fn poll_read_in_turn(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         loop {
-            let direct = self.unread.load(Relaxed);
+            let mut direct = self.is_unread();
             if !direct {
                 match self.socket.poll_readable(cx) {
                     Poll::Ready(outcome) => outcome?,
+                    // Somebody who looked for the peer's end may have made the reactor forget.
+                    Poll::Pending if self.is_unread() => direct = true,
                     Poll::Pending => return self.wait_to_read(cx, into),
                 }
             }
             let room = self.make_room(into);
-            let outcome = if direct {
-                self.unread.store(false, Relaxed);
-                receive(&self.socket, into)
-            } else {
-                self.socket.try_read(into)
-            };
+            let outcome =
+                if direct { receive(&self.socket, into) } else { self.socket.try_read(into) };
             match outcome {
                 Ok(read) => {
-                    let full = read == room;
-                    self.unread.store(direct && full, Relaxed);
-                    self.turn.read(full, self.slot.phase());
+                    self.has_read(read == room, direct);
                     return Poll::Ready(Ok(read));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -191,8 +235,24 @@ impl<S: Socket> Transport for TokioTransport<S> {
         }
     }
 
+    /// Whether to read unasked. Takes the flag down, so it is to be done then.
+    #[inline]
+    fn is_unread(&self) -> bool {
+        self.unread.load(Relaxed) && self.unread.swap(false, Acquire)
+    }
+}
+
+impl<S: Socket> Transport for TokioTransport<S> {
+    fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+        ready!(self.turn.poll_read(cx));
+        let outcome = ready!(self.poll_read_in_turn(cx, into));
+        waiting::no_more();
+        Poll::Ready(outcome)
+    }
+
     fn poll_write(&self, cx: &mut Context<'_>, out: &Output) -> Poll<io::Result<usize>> {
-        self.poll_until(cx, || self.try_write(out))
+        let first = out.first();
+        self.poll_until(cx, out.len(), || send(&self.socket, first, out))
     }
 
     fn try_write(&self, out: &Output) -> io::Result<usize> {
@@ -207,8 +267,7 @@ impl<S: Socket> Transport for TokioTransport<S> {
         offset: u64,
         len: u64,
     ) -> Poll<io::Result<u64>> {
-        let sent =
-            self.poll_until(cx, || self.write(0, || send_file(&self.socket, file, offset, len)));
+        let sent = self.poll_until(cx, 0, || send_file(&self.socket, file, offset, len));
         sent.map_ok(|sent| sent as u64)
     }
 
@@ -243,7 +302,7 @@ impl<S: Socket> Transport for TokioTransport<S> {
                 return Poll::Ready(());
             }
             // Only data: whoever reads next has to look for it unasked.
-            self.unread.store(true, Relaxed);
+            self.unread.store(true, Release);
             self.socket.forget_readable();
         }
     }
@@ -291,14 +350,19 @@ impl<S: Socket> Transport for TokioTransport<S> {
         &self,
         job: impl FnOnce() -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, ServerError>> + Send {
-        let mut outcome = self.workers.run(job);
-        poll_fn(move |cx| match Pin::new(&mut outcome).poll(cx) {
-            Poll::Pending => self.poll_cut(cx).map(Err),
-            outcome => outcome,
-        })
+        self.outcome(self.workers.run(job))
+    }
+
+    fn go_on<R: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, ServerError>> + Send {
+        self.outcome(self.workers.go_on(job))
     }
 
     fn may_block(&self) -> bool {
+        // Whoever asks is about to wait, and so did not wait until now.
+        waiting::no_more();
         place::may_block()
     }
 
@@ -307,7 +371,18 @@ impl<S: Socket> Transport for TokioTransport<S> {
     }
 }
 
-impl<S> TokioTransport<S> {
+impl<S: Socket> TokioTransport<S> {
+    /// What comes of a job, unless the server's patience ends before.
+    fn outcome<F: Send, R: Send>(
+        &self,
+        mut outcome: Outcome<F, R>,
+    ) -> impl Future<Output = Result<R, ServerError>> + Send {
+        poll_fn(move |cx| match Pin::new(&mut outcome).poll(cx) {
+            Poll::Pending => self.poll_cut(cx).map(Err),
+            outcome => outcome,
+        })
+    }
+
     fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<ServerError> {
         match self.slot.end().wait(Party::Driver, cx.waker()) & CUT {
             0 => Poll::Pending,

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::job::{Job, Outcome, job};
-use crate::place;
+use crate::{place, waiting};
 
 /// How long a worker without work lives on: long enough to bridge the gaps in a steady load.
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
@@ -22,15 +22,21 @@ pub(crate) const IDLE: Duration = Duration::from_secs(2);
 /// sees more calls the next. So a burst of short jobs wakes two or three threads and not one each,
 /// and a burst of long ones has its threads within a moment. The thread that went idle last is
 /// called first; those never called end.
+///
+/// The bound is on those that run. A worker whose application waits for its peer ([`waiting`]) holds
+/// a thread but does nothing, so another one may run meanwhile; when the peer comes, more may run
+/// for a moment, and no job is begun until they are fewer again.
 pub(crate) struct Workers {
-    shared: Arc<Shared>,
+    shared: Arc<Pool>,
 }
 
-struct Shared {
+pub(crate) struct Pool {
     state: Mutex<State>,
-    /// The most threads, and the most jobs that wait when all of them are busy.
+    /// The most jobs that run, and the most that are queued when so many do.
     most: usize,
     queue: usize,
+    /// The most threads: those that run, and one for each connection that is waited for.
+    threads: usize,
     idle_time: Duration,
     /// The runtime that jobs find themselves in.
     runtime: Handle,
@@ -44,6 +50,8 @@ struct State {
     idle: Vec<(u64, Thread)>,
     threads: usize,
     busy: usize,
+    /// Of the busy ones, those that wait for their peers.
+    waiting: usize,
     /// A thread is on the way to the queue: called, or just done with a job.
     called: bool,
     closed: bool,
@@ -58,11 +66,21 @@ enum Call {
 }
 
 impl Workers {
-    /// At most `most` threads, at most `queue` waiting jobs; none is made before it is needed.
-    pub(crate) fn new(most: usize, queue: usize, idle_time: Duration, runtime: Handle) -> Workers {
+    /// At most `most` jobs that run and `queue` that wait for that; jobs of at most `connections`
+    /// wait for their peers. No thread is made before it is needed.
+    pub(crate) fn new(
+        most: usize,
+        queue: usize,
+        connections: usize,
+        idle_time: Duration,
+        runtime: Handle,
+    ) -> Workers {
+        let threads = most.saturating_add(connections);
         let state = Mutex::new(State::default());
         let quiet = Notify::new();
-        Workers { shared: Arc::new(Shared { state, most, queue, idle_time, runtime, quiet }) }
+        Workers {
+            shared: Arc::new(Pool { state, most, queue, threads, idle_time, runtime, quiet }),
+        }
     }
 
     /// Runs `work` on a worker. The outcome is `Overloaded` at once when no worker and no place in
@@ -73,11 +91,23 @@ impl Workers {
         R: Send + 'static,
     {
         let (job, outcome) = job(work);
-        Shared::submit(&self.shared, job);
+        Pool::submit(&self.shared, job, self.shared.queue);
         outcome
     }
 
-    /// How many run a job at present.
+    /// The same for what was admitted before and goes on: it is not refused because the queue is
+    /// full. Of these there is at most one for each connection.
+    pub(crate) fn go_on<F, R>(&self, work: F) -> Outcome<F, R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (job, outcome) = job(work);
+        Pool::submit(&self.shared, job, usize::MAX);
+        outcome
+    }
+
+    /// How many have a job at present, also those that wait for their peers.
     pub(crate) fn busy(&self) -> usize {
         self.shared.lock().busy
     }
@@ -113,29 +143,30 @@ impl Drop for Workers {
     }
 }
 
-impl Shared {
+impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(this: &Arc<Shared>, job: Arc<dyn Job>) {
+    fn submit(this: &Arc<Pool>, job: Arc<dyn Job>, queue: usize) {
         let mut state = this.lock();
         if state.closed {
             drop(state);
             return job.refuse(ServerError::ShuttingDown);
         }
-        if state.jobs.len() >= (this.most - state.busy).saturating_add(this.queue) {
+        let free = this.most.saturating_sub(state.running());
+        if state.jobs.len() >= free.saturating_add(queue) {
             drop(state);
             return job.refuse(ServerError::Overloaded);
         }
         state.jobs.push_back(job);
-        let call = state.call(this.most);
+        let call = state.call(this);
         drop(state);
-        Shared::make(this, call);
+        Pool::make(this, call);
     }
 
     /// Does what `call` says.
-    fn make(this: &Arc<Shared>, call: Call) {
+    fn make(this: &Arc<Pool>, call: Call) {
         match call {
             Call::Nobody => {}
             Call::Wake(thread) => thread.unpark(),
@@ -143,7 +174,7 @@ impl Shared {
                 let shared = Arc::clone(this);
                 let started = thread::Builder::new()
                     .name("gateway-worker".to_owned())
-                    .spawn(move || Shared::work(&shared, id));
+                    .spawn(move || Pool::work(&shared, id));
                 if started.is_err() {
                     this.start_failed();
                 }
@@ -151,27 +182,44 @@ impl Shared {
         }
     }
 
-    /// The system gives no thread: those that are there get to the waiting jobs, if there are any.
+    /// The calling worker waits for its peer, so another may run.
+    pub(crate) fn waits(this: &Arc<Pool>) {
+        let mut state = this.lock();
+        state.waiting += 1;
+        let call = state.call(this);
+        drop(state);
+        Pool::make(this, call);
+    }
+
+    /// The calling worker waits no longer.
+    pub(crate) fn goes_on(&self) {
+        self.lock().waiting -= 1;
+    }
+
+    /// The system gives no thread: those that are there get to the waiting jobs, if there are any
+    /// that do not wait for their peers, which may take long.
     fn start_failed(&self) {
         let mut state = self.lock();
         state.threads -= 1;
         state.called = false;
-        let waiting =
-            if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        let nobody = state.threads == state.waiting;
+        let jobs = if nobody { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
         drop(state);
-        waiting.into_iter().for_each(|job| job.refuse(ServerError::Overloaded));
+        jobs.into_iter().for_each(|job| job.refuse(ServerError::Overloaded));
     }
 
     /// A worker's life.
-    fn work(this: &Arc<Shared>, id: u64) {
+    fn work(this: &Arc<Pool>, id: u64) {
         place::become_worker();
+        waiting::work_for(this);
         let _in_runtime = this.runtime.enter();
-        while let Some(job) = Shared::next(this, id) {
+        while let Some(job) = Pool::next(this, id) {
             // A panic of the job is its outcome; but dropping what nobody waits for, or waking,
             // may run an application's code, too.
             let _ = catch_unwind(AssertUnwindSafe(|| job.run()));
             this.finished();
             let _ = catch_unwind(AssertUnwindSafe(|| job.announce()));
+            waiting::no_more();
         }
     }
 
@@ -179,6 +227,7 @@ impl Shared {
     fn finished(&self) {
         let mut state = self.lock();
         state.busy -= 1;
+        state.waiting -= usize::from(waiting::end());
         state.called = true;
         if state.closed && state.busy == 0 {
             self.quiet.notify_one();
@@ -186,18 +235,18 @@ impl Shared {
     }
 
     /// The next job for worker `id`, who is on the way to the queue; `None` when it is to end.
-    fn next(this: &Arc<Shared>, id: u64) -> Option<Arc<dyn Job>> {
+    fn next(this: &Arc<Pool>, id: u64) -> Option<Arc<dyn Job>> {
         let mut state = this.lock();
         let mut called = true;
         loop {
             if called {
                 state.called = false;
             }
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some(job) = state.next_job(this.most) {
                 state.busy += 1;
-                let call = state.call(this.most);
+                let call = state.call(this);
                 drop(state);
-                Shared::make(this, call);
+                Pool::make(this, call);
                 return Some(job);
             }
             if state.closed {
@@ -224,16 +273,24 @@ impl Shared {
 }
 
 impl State {
+    fn running(&self) -> usize {
+        self.busy.saturating_sub(self.waiting)
+    }
+
+    fn next_job(&mut self, most: usize) -> Option<Arc<dyn Job>> {
+        if self.running() < most { self.jobs.pop_front() } else { None }
+    }
+
     /// Whom to call for the jobs that wait: nobody while somebody is on the way.
-    fn call(&mut self, most: usize) -> Call {
-        if self.called || self.jobs.is_empty() {
+    fn call(&mut self, pool: &Pool) -> Call {
+        if self.called || self.jobs.is_empty() || self.running() >= pool.most {
             return Call::Nobody;
         }
         if let Some((_, thread)) = self.idle.pop() {
             self.called = true;
             return Call::Wake(thread);
         }
-        if self.threads < most {
+        if self.threads < pool.threads {
             self.called = true;
             self.threads += 1;
             self.next_id += 1;
@@ -251,7 +308,7 @@ mod tests {
     use super::*;
 
     fn workers(most: usize, queue: usize) -> Workers {
-        Workers::new(most, queue, IDLE, Handle::current())
+        Workers::new(most, queue, 8, IDLE, Handle::current())
     }
 
     #[tokio::test]
@@ -330,7 +387,7 @@ mod tests {
 
     #[tokio::test]
     async fn idle_workers_end() {
-        let workers = Workers::new(4, 0, Duration::from_millis(1), Handle::current());
+        let workers = Workers::new(4, 0, 8, Duration::from_millis(1), Handle::current());
         workers.run(|| ()).await.unwrap();
         while workers.threads() > 0 {
             tokio::task::yield_now().await;
@@ -365,6 +422,65 @@ mod tests {
         assert_eq!(workers.busy(), 1);
         end.send(()).unwrap();
         assert_eq!(running.await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_for_its_peer_lets_another_run() {
+        let workers = workers(1, 0);
+        let (begin, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let waits = workers.run(move || {
+            waiting::for_the_peer();
+            waiting::for_the_peer();
+            begin.send(()).unwrap();
+            ended.recv().unwrap();
+            waiting::no_more();
+            begin.send(()).unwrap();
+            ended.recv().unwrap();
+        });
+        begun.recv().unwrap();
+        assert_eq!(workers.run(|| 1).await.unwrap(), 1);
+        assert_eq!((workers.busy(), workers.threads()), (1, 2));
+        end.send(()).unwrap();
+        begun.recv().unwrap();
+        // It runs again, and has the only place.
+        assert!(matches!(workers.run(|| 2).await, Err(ServerError::Overloaded)));
+        let admitted = workers.go_on(|| 3);
+        assert!(matches!(workers.run(|| 4).await, Err(ServerError::Overloaded)));
+        end.send(()).unwrap();
+        waits.await.unwrap();
+        assert_eq!(admitted.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_ends_while_it_counts_as_waiting_counts_no_more() {
+        let workers = workers(1, 0);
+        for _ in 0..3 {
+            workers.run(waiting::for_the_peer).await.unwrap();
+        }
+        workers.run(|| assert!(!waiting::end())).await.unwrap();
+        assert_eq!(workers.busy(), 0);
+        assert_eq!(workers.shared.lock().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn waiting_ones_are_bounded_by_the_connections() {
+        let workers = Workers::new(1, 4, 2, IDLE, Handle::current());
+        let gate = Arc::new(Barrier::new(4));
+        let wait = |gate: Arc<Barrier>| {
+            move || {
+                waiting::for_the_peer();
+                gate.wait();
+            }
+        };
+        let waiting: Vec<_> = (0..3).map(|_| workers.run(wait(Arc::clone(&gate)))).collect();
+        let queued = workers.run(|| ());
+        gate.wait();
+        for job in waiting {
+            job.await.unwrap();
+        }
+        queued.await.unwrap();
+        assert_eq!(workers.threads(), 3);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as TcpPeer};
 use std::os::unix::net::UnixStream as Peer;
+use std::task::Waker;
 use std::time::Duration;
 
 use gateway_connection::{Permit, Registry};
@@ -10,6 +11,8 @@ use tokio::runtime::Handle;
 use super::*;
 use crate::signals::DUE;
 use crate::workers::IDLE;
+
+mod races;
 
 const S: Duration = Duration::from_secs(1);
 
@@ -22,7 +25,7 @@ struct Rig<S, P> {
 
 fn rig<S: Socket, P>(socket: S, peer: P) -> Rig<S, P> {
     let permit = Registry::new(8, None, now()).insert(Signals::default(), None, now()).unwrap();
-    let workers = Arc::new(Workers::new(1, 0, IDLE, Handle::current()));
+    let workers = Arc::new(Workers::new(1, 0, 8, IDLE, Handle::current()));
     let transport = TokioTransport::new(socket, Arc::clone(permit.slot()), workers);
     Rig { transport, peer, permit }
 }
@@ -45,6 +48,13 @@ impl<S: Socket, P> Rig<S, P> {
     /// Polls once, whatever comes of it.
     async fn try_read(&self, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         poll_fn(|cx| Poll::Ready(self.transport.poll_read(cx, into))).await
+    }
+
+    async fn try_poll<R>(
+        &self,
+        poll: impl Fn(&TokioTransport<S>, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        poll_fn(|cx| Poll::Ready(poll(&self.transport, cx))).await
     }
 
     async fn read(&self) -> io::Result<Vec<u8>> {
@@ -220,6 +230,65 @@ async fn a_deadline_ends_a_wait_when_it_is_due_and_not_before() {
     assert_eq!(kind(rig.read().await), io::ErrorKind::TimedOut);
     rig.transport.note(Phase::Closing, Some(now() + S));
     assert!(rig.try_read(&mut BytesMut::new()).await.is_pending(), "another deadline");
+}
+
+/// A connection whose buffer is full, and whose peer has read a little of that, too little for the
+/// reactor to tell.
+async fn with_a_little_room() -> Rig<TcpStream, TcpPeer> {
+    let mut rig = tcp();
+    let out = output(&vec![b'x'; 1 << 20]);
+    rig.transport.note(Phase::Writing, None);
+    while send(&rig.transport.socket, out.first(), &out).is_ok() {}
+    assert!(rig.try_poll(|transport, cx| transport.poll_write(cx, &out)).await.is_pending());
+    let mut taken = vec![0; 256 * 1024];
+    rig.peer.read_exact(&mut taken).unwrap();
+    assert!(rig.try_poll(|transport, cx| transport.poll_write(cx, &out)).await.is_pending());
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_tried_once_more_when_its_deadline_is_due() {
+    let rig = with_a_little_room().await;
+    let out = output(&vec![b'x'; 1 << 20]);
+    for tried in 0..1000 {
+        rig.transport.note(Phase::Writing, Some(now()));
+        rig.permit.end().raise(DUE);
+        let written = poll_fn(|cx| rig.transport.poll_write(cx, &out)).await;
+        match written {
+            Ok(written) => assert!(written > 0),
+            // The room is used up, and nothing else has been read.
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                return assert!(tried > 0);
+            }
+        }
+    }
+    panic!("the peer is waited for for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_is_with_a_file() {
+    let rig = with_a_little_room().await;
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
+    rig.transport.note(Phase::Writing, Some(now()));
+    rig.permit.end().raise(DUE);
+    let sent = poll_fn(|cx| rig.transport.poll_send_file(cx, &file, 0, 1000)).await;
+    assert_eq!(sent.unwrap(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_in_time_is_read_though_the_reactor_was_busy() {
+    for flag in [DUE, END] {
+        let mut rig = tcp();
+        rig.transport.note(Phase::Head, Some(now()));
+        assert!(rig.try_read(&mut BytesMut::new()).await.is_pending());
+        rig.peer.write_all(b"GET /").unwrap();
+        rig.permit.end().raise(flag);
+        // Without a word from the reactor, which this does not wait for.
+        let mut into = BytesMut::new();
+        let read = rig.transport.poll_read(&mut Context::from_waker(Waker::noop()), &mut into);
+        assert!(matches!(read, Poll::Ready(Ok(5))), "{read:?}");
+    }
 }
 
 #[tokio::test]

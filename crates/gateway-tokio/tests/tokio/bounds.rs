@@ -1,11 +1,15 @@
+use std::fs::File;
+use std::io;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gateway_core::http::StatusCode;
-use gateway_core::{Environ, Reply, ServerError, StartResponse, run};
+use gateway_core::{Environ, ErrorStream, Reply, ServerError, StartResponse, run};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::sync::Semaphore;
 
-use crate::support::{path, server, start};
+use crate::support::{is_alone, path, server, start};
 
 #[test]
 fn at_the_limit_the_next_waits_in_the_backlog() {
@@ -28,7 +32,8 @@ fn at_the_limit_the_next_waits_in_the_backlog() {
     }
     entered.recv().unwrap();
     entered.recv().unwrap();
-    assert!(entered.try_recv().is_err(), "two are served");
+    // The third would be there at once.
+    assert!(entered.recv_timeout(Duration::from_millis(300)).is_err(), "two are served");
     opened.add_permits(1);
     entered.recv().unwrap();
     opened.add_permits(2);
@@ -57,6 +62,42 @@ fn one_address_has_its_share() {
     assert_eq!(first.get("/").status, 200);
     assert!(server.connect().ends());
     assert_eq!(first.get("/").status, 200);
+}
+
+#[test]
+fn without_descriptors_accepting_pauses_and_says_so_once() {
+    if !is_alone("bounds::without_descriptors_accepting_pauses_and_says_so_once") {
+        return;
+    }
+    let limit = Some(128);
+    setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).unwrap();
+    let (errors, lines) = ErrorStream::memory();
+    let server = start(server().threads(2).max_connections(64).error_stream(errors), path);
+    // Both reactors are at work, with all that they need.
+    let mut first = [(); 2].map(|()| server.connect());
+    first.iter_mut().for_each(|peer| assert_eq!(peer.get("/").status, 200));
+    let (mut taken, mut late) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        taken.extend(std::iter::from_fn(|| File::open("/dev/null").ok()));
+        // One for this end, and none for the other.
+        taken.pop();
+        let mut peer = server.connect();
+        peer.ask("/late");
+        let patience = peer.stream().read_timeout().unwrap();
+        peer.stream().set_read_timeout(Some(Duration::from_millis(150))).unwrap();
+        let nothing = peer.answer().err().expect("nothing to answer with").kind();
+        assert_eq!(nothing, io::ErrorKind::WouldBlock);
+        assert_eq!(first[0].get("/").status, 200, "who is in is served");
+        taken.pop();
+        peer.stream().set_read_timeout(patience).unwrap();
+        assert_eq!(peer.answer().unwrap().body, b"/late", "in round {round}");
+        // Its descriptors would come back at any time.
+        late.push(peer);
+    }
+    drop(taken);
+    let lines = lines.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("cannot accept"), "{lines:?}");
 }
 
 #[test]

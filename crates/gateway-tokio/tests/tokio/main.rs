@@ -5,6 +5,7 @@ mod bounds;
 mod keep_alive;
 mod memory;
 mod runtimes;
+mod slow_readers;
 mod stopping;
 mod suite;
 mod support;

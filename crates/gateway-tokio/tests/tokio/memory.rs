@@ -1,14 +1,17 @@
-use crate::support::{path, server, start};
+use crate::support::{is_alone, path, server, start};
 
 /// Connections, each with a descriptor at both ends, in this process.
 const COUNT: usize = 2000;
 
-/// Bytes each: more than a release build takes, since a test's futures are larger, other tests run
-/// beside this one, and this side has a buffer and a half for each.
+/// Bytes each: more than a release build takes, since a test's futures are larger, and this side has
+/// a buffer and a half for each.
 const EACH: usize = 24 * 1024;
 
 #[test]
 fn an_idle_connection_is_small() {
+    if !is_alone("memory::an_idle_connection_is_small") {
+        return;
+    }
     let server = start(server().threads(1).max_connections(2 * COUNT), path);
     server.connect().get("/");
     let before = resident();

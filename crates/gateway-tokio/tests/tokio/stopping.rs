@@ -6,7 +6,7 @@ use gateway_core::http::StatusCode;
 use gateway_core::{Disconnected, Environ, Reply, Server, StartResponse, run};
 use tokio::sync::Semaphore;
 
-use crate::support::{path, server, start};
+use crate::support::{Peer, path, server, start};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -137,6 +137,29 @@ fn a_server_may_be_stopped_before_it_serves() {
     let server = server();
     server.handle().shutdown(GRACE);
     let stopped = run(server, path).unwrap();
+    assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+}
+
+#[test]
+fn whoever_waits_in_the_backlog_is_served() {
+    let server = server().threads(2);
+    let address = server.local_addrs()[0].inet().unwrap();
+    let [mut silent, mut asking, mut too] = [(); 3].map(|()| Peer::to(address));
+    asking.ask("/asked");
+    too.ask("/asked");
+    server.handle().shutdown(GRACE);
+    let mut server = start(server, path);
+    for peer in [&mut asking, &mut too] {
+        let answer = peer.answer().unwrap();
+        assert_eq!(answer.body, b"/asked");
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        assert!(peer.ends());
+    }
+    let _ = silent.answer();
+    assert!(silent.ends());
+    assert!(!server.is_listening());
+    drop([silent, asking, too]);
+    let stopped = server.wait();
     assert_eq!((stopped.cut, stopped.left_running), (0, 0));
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -65,6 +66,21 @@ impl Drop for Running {
     }
 }
 
+/// Whether `test` may go on: it has a process for itself. Otherwise it is run in one here.
+pub(crate) fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "GATEWAY_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some_and(|name| name == test) {
+        return true;
+    }
+    let binary = std::env::current_exe().expect("a name");
+    let arguments = [test, "--exact", "--nocapture"];
+    let run = Command::new(binary).args(arguments).env(ALONE, test).output().expect("it starts");
+    let said = String::from_utf8_lossy(&run.stdout);
+    let complained = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}{complained}");
+    false
+}
+
 /// One connection, from the other side.
 pub(crate) struct Peer<S>(BufReader<S>);
 
@@ -88,6 +104,10 @@ where
 {
     pub(crate) fn over(stream: S) -> Peer<S> {
         Peer(BufReader::new(stream))
+    }
+
+    pub(crate) fn stream(&self) -> &S {
+        self.0.get_ref()
     }
 
     pub(crate) fn send(&mut self, bytes: &str) {

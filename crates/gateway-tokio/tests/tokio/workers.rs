@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gateway_core::bytes::Bytes;
-use gateway_core::http::StatusCode;
 use gateway_core::http::header::CONTENT_LENGTH;
+use gateway_core::http::{HeaderValue, StatusCode};
 use gateway_core::{ApplicationError, Body, Environ, Error, Reply, StartResponse};
 
 use crate::support::{path, server, start};
@@ -103,6 +103,99 @@ fn a_peer_that_does_not_read_holds_no_worker() {
     for _ in 0..10 {
         assert_eq!(peer.get("/").body, b"done");
     }
+}
+
+#[test]
+fn slow_uploads_hold_no_place() {
+    let (enter, entered) = mpsc::channel();
+    let app = move |mut environ: Environ, start_response: StartResponse| {
+        let enter = enter.clone();
+        Reply::blocking(move || {
+            let mut body = Vec::new();
+            if environ.path_info() == "/upload" {
+                enter.send(()).map_err(Error::application)?;
+                std::io::Read::read_to_end(environ.input(), &mut body)?;
+            }
+            Ok(start_response.start(StatusCode::OK, ()).with_body(body))
+        })
+    };
+    let server = start(server().workers(2), app);
+    let mut slow: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for peer in &mut slow {
+        peer.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\n12");
+    }
+    for _ in &slow {
+        entered.recv_timeout(Duration::from_secs(20)).expect("all of them have begun");
+    }
+    assert_eq!(server.connect().get("/").status, 200);
+    for peer in &mut slow {
+        peer.send("34");
+    }
+    for peer in &mut slow {
+        assert_eq!(peer.answer().unwrap().body, b"1234");
+    }
+}
+
+#[test]
+fn slow_readers_of_what_is_written_hold_no_place() {
+    const SIZE: usize = 16 << 20;
+    let (enter, entered) = mpsc::channel();
+    let app = move |environ: Environ, start_response: StartResponse| {
+        let enter = enter.clone();
+        Reply::blocking(move || {
+            if environ.path_info() != "/large" {
+                return Ok(start_response.start(StatusCode::OK, ()));
+            }
+            enter.send(()).map_err(Error::application)?;
+            let length = HeaderValue::from(SIZE);
+            let mut response = start_response.start(StatusCode::OK, [(CONTENT_LENGTH, length)]);
+            response.write(vec![b'x'; SIZE])?;
+            Ok(response)
+        })
+    };
+    let server = start(server().workers(1), app);
+    let mut slow: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    slow.iter_mut().for_each(|peer| peer.ask("/large"));
+    for _ in &slow {
+        entered.recv_timeout(Duration::from_secs(20)).expect("all of them have begun");
+    }
+    assert_eq!(server.connect().get("/").status, 200);
+    for peer in &mut slow {
+        assert_eq!(peer.answer().unwrap().body.len(), SIZE);
+    }
+}
+
+#[test]
+fn an_iterator_that_goes_on_is_not_refused() {
+    // More than a socket takes without its peer, so that the iterator has to wait for it.
+    const ITEM: usize = 16 << 20;
+    let (gate, app) = Gate::app();
+    let app = move |environ: Environ, start_response: StartResponse| {
+        if environ.path_info() != "/iterator" {
+            return app(environ, start_response);
+        }
+        let items = (0..2).map(|_| Ok(Bytes::from(vec![b'x'; ITEM])));
+        let length = HeaderValue::from(2 * ITEM);
+        let response = start_response.start(StatusCode::OK, [(CONTENT_LENGTH, length)]);
+        Reply::Ready(Ok(response.with_body(Body::iter(items))))
+    };
+    let server = start(server().threads(1).workers(1).worker_queue(1), app);
+    let mut peers = [(); 3].map(|()| server.connect());
+    let [iterator, running, queued] = &mut peers;
+    iterator.ask("/iterator");
+    iterator.take(1);
+    running.ask("/slow");
+    gate.entered.recv().unwrap();
+    queued.ask("/slow");
+    // What is answered after it has been sent after it, here and below.
+    assert_eq!(server.connect().get("/quick").status, 200);
+    iterator.take(ITEM);
+    assert_eq!(server.connect().get("/quick").status, 200);
+    gate.open.send(()).unwrap();
+    gate.open.send(()).unwrap();
+    assert_eq!(running.answer().unwrap().status, 200);
+    assert_eq!(queued.answer().unwrap().status, 200);
+    iterator.take(ITEM);
 }
 
 #[test]
