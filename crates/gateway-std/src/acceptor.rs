@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gateway_connection::{
-    Full, Listener, ListenerSocket, Permit, Phase, Registry, Service, SocketFile, serve,
+    Full, Listener, ListenerSocket, Permit, Phase, Registry, Service, Slot, SocketFile, serve,
 };
 use gateway_core::exchange::ConnectionInfo;
 use gateway_core::{Address, ErrorStream, ServerInfo, Stopped, panic_message};
@@ -155,7 +155,7 @@ impl Acceptor {
     fn end_overdue(&self, now: Instant) {
         for slot in self.registry.overdue(now) {
             if slot.overdue_for(now) >= OVERDUE {
-                slot.end().end();
+                give_up(&slot);
             } else if slot.phase() == Phase::Idle {
                 slot.end().end_reading();
             }
@@ -272,7 +272,7 @@ impl Acceptor {
         }
         self.wait_until_empty(CUT[0]);
         for slot in self.registry.all() {
-            slot.end().end();
+            give_up(&slot);
         }
         self.wait_until_empty(CUT[1]);
         let left_running = self.registry.len();
@@ -343,6 +343,14 @@ impl AsFd for Door {
     }
 }
 
+/// Ends a connection from outside. Half a response must not look like a whole one.
+fn give_up(slot: &Slot<Socket>) {
+    match slot.phase() {
+        Phase::Exchange | Phase::Writing => slot.end().reset(),
+        _ => slot.end().end(),
+    }
+}
+
 fn unix(address: &UnixAddress) -> Address {
     address.as_pathname().map_or(Address::Unnamed, |path| Address::Unix(path.to_path_buf()))
 }
@@ -391,8 +399,10 @@ impl Connection {
             Some(around) => around(&mut run),
             None => run(),
         }));
-        // Closed already, or given up.
-        permit.end().end();
+        match outcome {
+            Ok(()) => permit.end().end(),
+            Err(_) => give_up(&permit),
+        }
         drop(permit);
         shared.connection_ended();
         if let Err(payload) = outcome {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gateway_http1::Output;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
@@ -207,6 +207,46 @@ impl Socket {
             // It fails when the peer has reset the connection, which is an end as well.
             let _ = rustix::net::shutdown(&self.fd, Shutdown::Read);
         }
+    }
+
+    /// Reads on after [`end_reading`](Socket::end_reading), for a request that had come by then. The
+    /// end was ours: over TCP its bytes still arrive, but poll(2) says forever that there is an end.
+    /// Only the edges tell that something came, and when nothing is behind one, it was the peer's
+    /// end. An end that came before is not told from ours, and costs the time that is `left`.
+    pub(crate) fn receive_after_end(
+        &self,
+        into: &mut BytesMut,
+        left: impl Fn() -> Option<Duration>,
+    ) -> io::Result<usize> {
+        if !self.over_ip {
+            return Ok(0);
+        }
+        let edges = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let events = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        epoll::add(&edges, &self.fd, epoll::EventData::new_u64(0), events)?;
+        // The first one is of what was there before.
+        for is_first in std::iter::once(true).chain(std::iter::repeat(false)) {
+            let left = left();
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            let timeout = left.map(|left| Timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            });
+            let mut event = [epoll::Event { flags: events, data: epoll::EventData::new_u64(0) }];
+            match epoll::wait(&edges, &mut event[..], timeout.as_ref()) {
+                Ok(0) | Err(Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.receive(into, false) {
+                Ok(0) if is_first => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     pub(crate) fn is_read_ended(&self) -> bool {

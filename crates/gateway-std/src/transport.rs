@@ -77,13 +77,22 @@ impl StdTransport {
     }
 
     /// What nothing more to read means: the peer's end, or that the reading side was ended for
-    /// being idle too long.
+    /// being idle too long, or when a request had just come, whose body is still to be read.
     #[cold]
-    fn end_of_input(&self) -> io::Result<usize> {
-        if self.socket().is_read_ended() && self.slot.is_overdue(self.shared.clock.refresh()) {
+    fn end_of_input(&self, into: &mut BytesMut) -> io::Result<usize> {
+        let socket = self.socket();
+        if !socket.is_read_ended() {
+            return Ok(0);
+        }
+        if self.slot.is_overdue(self.shared.clock.refresh()) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        Ok(0)
+        match self.slot.phase() {
+            // It blocks, also while a future is driven: nothing else tells of these bytes, and the
+            // body's deadline bounds it.
+            Phase::Exchange => socket.receive_after_end(into, || self.until_deadline()),
+            _ => Ok(0),
+        }
     }
 }
 
@@ -103,7 +112,7 @@ impl Transport for StdTransport {
             self.until_ready(cx, Interest::Read, || socket.receive(into, false))
         };
         match received {
-            Poll::Ready(Ok(0)) => Poll::Ready(self.end_of_input()),
+            Poll::Ready(Ok(0)) => Poll::Ready(self.end_of_input(into)),
             received => received,
         }
     }
@@ -176,7 +185,7 @@ impl Transport for StdTransport {
 
     #[inline]
     fn is_draining(&self) -> bool {
-        self.shared.is_draining()
+        self.shared.is_draining() || self.slot.is_evicted()
     }
 
     async fn drive<R: Send>(

@@ -120,7 +120,7 @@ impl Heart {
                 let _ = timeout(EVICT, self.ended.notified()).await;
             }
             let incoming = acceptor.accept().await;
-            self.begin(incoming);
+            self.begin(incoming, Signals::default());
             self.evict();
         }
     }
@@ -130,7 +130,9 @@ impl Heart {
         while self.registry.has_room()
             && let Some(incoming) = acceptor.accept_waiting()
         {
-            self.begin(incoming);
+            let signals = Signals::default();
+            signals.raise(END);
+            self.begin(incoming, signals);
         }
     }
 
@@ -171,10 +173,10 @@ impl Heart {
         self.registry.all().iter().for_each(|slot| slot.end().raise(flag));
     }
 
-    /// Gives a new connection to the reactor that has the fewest.
-    fn begin(self: &Arc<Self>, incoming: Incoming) {
+    /// Gives a new connection, with these flags, to the reactor that has the fewest.
+    fn begin(self: &Arc<Self>, incoming: Incoming, signals: Signals) {
         let remote = incoming.remote.inet().map(|address| address.ip());
-        let permit = match self.registry.insert(Signals::default(), remote, now()) {
+        let permit = match self.registry.insert(signals, remote, now()) {
             Ok(permit) => permit,
             // Closed at once: waiting in the backlog it would be in the way of other addresses.
             Err(Full::Address | Full::Server) => return,

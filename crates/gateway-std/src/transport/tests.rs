@@ -255,6 +255,34 @@ fn what_came_before_an_eviction_is_still_read() {
     }
 }
 
+/// It came just before; the bytes that follow are the request's.
+#[test]
+fn a_body_is_read_on_after_an_eviction() {
+    let mut pair = tcp();
+    pair.transport.note(Phase::Head, None);
+    pair.peer.write_all(b"head").expect("it is open");
+    pair.permit.end().end_reading();
+    assert_eq!(pair.read().expect("bytes").1, &b"head"[..]);
+    pair.transport.note(Phase::Exchange, None);
+    let transport = Arc::clone(&pair.transport);
+    let (send, read) = channel();
+    let reader = thread::spawn(move || {
+        for _ in 0..2 {
+            let mut into = BytesMut::new();
+            let n = block_on(poll_fn(|cx| transport.poll_read(cx, &mut into)));
+            send.send(n.map(|n| (n, into))).expect("the test listens");
+        }
+    });
+    for text in [&b"body"[..], b"more"] {
+        pair.peer.write_all(text).expect("it is open");
+        assert_eq!(read.recv().expect("the reader lives").expect("bytes").1, text);
+    }
+    reader.join().expect("it does not panic");
+    let deadline = pair.transport.now() + Duration::from_millis(20);
+    pair.transport.note(Phase::Exchange, Some(deadline));
+    assert_eq!(pair.read().expect_err("nothing comes").kind(), io::ErrorKind::TimedOut);
+}
+
 #[test]
 fn a_peer_that_has_gone_is_seen_behind_unread_bytes() {
     let mut pair = tcp();
