@@ -59,8 +59,17 @@ fn try_launch<M>(app: impl IntoApplication<M>) -> Result<(), Box<dyn Error>> {
         tell(std::io::stdout(), USAGE);
         return Ok(());
     };
+    if options.threads == Some(0) {
+        return Err("--threads 0 serves nobody; it is at least 1".into());
+    }
     let stopped = match options.server {
-        Choice::Std => serve(StdServer::bind(&options.addr)?, app)?,
+        Choice::Std => {
+            if options.threads.is_some() {
+                let told = "--threads is for tokio; std has a thread for each connection\n";
+                tell(std::io::stderr(), told);
+            }
+            serve(StdServer::bind(&options.addr)?, app)?
+        }
         Choice::Tokio => {
             let server = TokioServer::bind(&options.addr)?;
             match options.threads {

@@ -1,7 +1,7 @@
 //! Examples: one module each, and a binary of the same name that serves it.
 //!
-//! `cargo run --bin hello` serves the first one; every binary takes `--server std|tokio` and
-//! `--addr`, see [`launch`].
+//! `cargo run --bin hello` serves the first one; every binary but `own-server` takes
+//! `--server std|tokio` and `--addr`, see [`launch`].
 //!
 //! | to see | read |
 //! |---|---|

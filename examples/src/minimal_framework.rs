@@ -1,12 +1,11 @@
 //! The start of a framework: routes with path parameters, to applications of any kind.
 
-use gateway_core::http::{Method, StatusCode};
+use gateway_core::http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW};
 use gateway_core::{
     Application, Environ, Error, IntoApplication, Reply, Response, Result, StartResponse,
 };
 
 struct Router(Vec<(Method, &'static str, Box<dyn Application>)>);
-
 #[derive(Clone)]
 struct Params(Vec<String>);
 
@@ -19,17 +18,22 @@ impl Router {
 
 impl Application for Router {
     fn call(&self, mut environ: Environ, start_response: StartResponse) -> Reply {
-        let mut status = StatusCode::NOT_FOUND;
+        let (asked, mut allow) = (environ.method().clone(), HeaderMap::new());
         for (method, pattern, app) in &self.0 {
-            if let Some(params) = matched(pattern, environ.raw_path_info()) {
-                if method == environ.method() {
-                    environ.extensions_mut().insert(params);
-                    return app.call(environ, start_response);
-                }
-                status = StatusCode::METHOD_NOT_ALLOWED;
+            let Some(params) = matched(pattern, environ.raw_path_info()) else { continue };
+            if asked == *method || (asked == Method::HEAD && *method == Method::GET) {
+                environ.extensions_mut().insert(params);
+                return app.call(environ, start_response);
+            }
+            let methods = if *method == Method::GET { "GET, HEAD" } else { method.as_str() };
+            allow.extend(HeaderValue::from_str(methods).map(|methods| (ALLOW, methods)));
+        }
+        match allow.is_empty() {
+            true => Error::with_status(StatusCode::NOT_FOUND, "no route").into(),
+            false => {
+                Error::with_status(StatusCode::METHOD_NOT_ALLOWED, "").with_headers(allow).into()
             }
         }
-        Error::with_status(status, "no route").into()
     }
 }
 
@@ -54,6 +58,7 @@ pub fn app() -> impl Application {
 }
 
 async fn user(environ: Environ, start_response: StartResponse) -> Result<Response> {
-    let name = environ.extensions().get::<Params>().map(|Params(params)| &params[0]);
-    Ok(start_response.start(StatusCode::OK, ()).with_body(format!("This is {name:?}.\n")))
+    let name = environ.extensions().get::<Params>().and_then(|Params(params)| params.first());
+    let name = name.ok_or_else(|| Error::application("the route has no parameter"))?;
+    Ok(start_response.start(StatusCode::OK, ()).with_body(format!("This is {name}.\n")))
 }

@@ -5,17 +5,19 @@
 //! bytes between them. What a socket would need besides is left out: time-outs, and lingering.
 
 mod pipe;
+mod request;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use gateway_core::exchange::{ConnectionInfo, Exchange};
-use gateway_core::{Application, DEFAULT_BODY_LIMIT, Environ, Input, ServerInfo};
+use gateway_core::exchange::ConnectionInfo;
+use gateway_core::{Application, ServerInfo};
 use gateway_handler::{Channel, answer};
-use gateway_http1::{BodyLength, Event, Field, Next, RequestHead};
+use gateway_http1::{Event, Next};
 
 use pipe::Pipe;
+use request::environ;
 
 /// Serves `app` over standard input and output, until one of the two has enough.
 ///
@@ -26,7 +28,7 @@ pub fn serve(app: &dyn Application) -> io::Result<()> {
     serve_over(app, io::stdin(), io::stdout())
 }
 
-/// Serves `app` to whoever writes what `input` reads and reads what `output` writes.
+/// The same over another pair of pipes.
 ///
 /// # Errors
 ///
@@ -46,7 +48,9 @@ pub fn serve_over(
                 let request = |exchange| environ(exchange, head, &fields);
                 pipe = answer(app, info.clone(), pipe, request);
                 while pipe.engine.start_next_cycle(Instant::now()) == Next::Drain {
-                    while let Some(Ok(_)) = pipe.read() {}
+                    if let Some(Err(_)) = pipe.read() {
+                        return Ok(());
+                    }
                 }
                 if !pipe.engine.keep_alive() {
                     return Ok(());
@@ -56,17 +60,4 @@ pub fn serve_over(
             Err(error) => return pipe.refuse(error),
         }
     }
-}
-
-fn environ(exchange: Arc<dyn Exchange>, head: RequestHead, fields: &[Field]) -> Environ {
-    let declared = match head.body {
-        BodyLength::None => Some(0),
-        BodyLength::Length(length) => Some(length),
-        BodyLength::Chunked => None,
-    };
-    let target = head.bytes.slice(head.target.range());
-    let input = Input::from_exchange(Arc::clone(&exchange), declared, DEFAULT_BODY_LIMIT);
-    let positions = fields.iter().map(|field| (field.name.range(), field.value.range()));
-    let environ = Environ::new(exchange, head.method, head.version, target);
-    environ.with_fields(head.bytes, positions).with_input(input)
 }

@@ -12,7 +12,7 @@ use futures_timer::Delay;
 use gateway_core::bytes::Bytes;
 use gateway_core::http::{StatusCode, header::CONTENT_TYPE};
 use gateway_core::http_body::{self, Frame};
-use gateway_core::{Body, Environ, Error, Reply, StartResponse};
+use gateway_core::{Body, Environ, Reply, StartResponse};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,10 @@ pub fn app(environ: Environ, start_response: StartResponse) -> Reply {
     let body = match environ.raw_path_info() {
         "/iter" => Body::iter(clock()),
         "/async" => Body::stream(Clock(Delay::new(Duration::ZERO))),
-        _ => return Error::with_status(StatusCode::NOT_FOUND, "try /iter or /async").into(),
+        _ => {
+            let response = start_response.start(StatusCode::NOT_FOUND, ());
+            return response.with_body("try /iter or /async\n").into();
+        }
     };
     let response = start_response.start(StatusCode::OK, [(CONTENT_TYPE, "text/event-stream")]);
     response.with_body(body).into()

@@ -25,7 +25,7 @@ cases![
     late_edit_of_the_head,
     early_hints,
     early_hints_on_http_1_0,
-    early_hints_after_the_head,
+    recovery_after_the_head,
     head_hooks_innermost_first,
     head_hooks_see_an_error,
     head_hooks_with_write,
@@ -237,7 +237,7 @@ fn early_hints_on_http_1_0() -> Case {
     Case::new(hint).send("GET / HTTP/1.0\n\n").open("gate").answers_and_closes(answer)
 }
 
-fn early_hints_after_the_head() -> Case {
+fn recovery_after_the_head() -> Case {
     fn app(witness: Witness) -> Box<dyn Application> {
         (move |_: Environ, start_response: StartResponse| -> Result<Response> {
             let recovery = start_response.recovery();
