@@ -3,7 +3,7 @@
 //! ```text
 //! --server std|tokio     threads, or Tokio (default: std)
 //! --addr ADDRESS         HOST:PORT or unix:PATH (default: 127.0.0.1:8000)
-//! --threads N            threads of the Tokio server
+//! --threads N            threads of the Tokio server; std has one for each connection
 //! ```
 
 use std::error::Error;

@@ -1,11 +1,15 @@
-//! A server author's first server: one connection, over standard input and output or another pair
-//! of pipes.
+//! A server author's first server: one connection, over a pair of pipes such as standard input and
+//! output.
 //!
 //! `gateway-http1` knows the protocol and `gateway-handler` the application's side; a server moves
-//! bytes between them. What a socket would need besides is left out: time-outs, and lingering.
+//! bytes between them: `pipe` holds the engine, `request` makes an `Environ` of what it tells,
+//! and `channel` and `wire` are what the handler asks of a server. What a socket would need
+//! besides is left out: time-outs, and lingering.
 
+mod channel;
 mod pipe;
 mod request;
+mod wire;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -13,27 +17,18 @@ use std::time::Instant;
 
 use gateway_core::exchange::ConnectionInfo;
 use gateway_core::{Application, ServerInfo};
-use gateway_handler::{Channel, answer};
+use gateway_handler::answer;
 use gateway_http1::{Event, Next};
 
 use pipe::Pipe;
-use request::environ;
 
-/// Serves `app` over standard input and output, until one of the two has enough.
+/// Serves `app` to whoever writes what `input` reads and reads what `output` writes, until one of
+/// the two has enough.
 ///
 /// # Errors
 ///
 /// When reading or writing fails.
-pub fn serve(app: &dyn Application) -> io::Result<()> {
-    serve_over(app, io::stdin(), io::stdout())
-}
-
-/// The same over another pair of pipes.
-///
-/// # Errors
-///
-/// When reading or writing fails.
-pub fn serve_over(
+pub fn serve(
     app: &dyn Application,
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
@@ -45,15 +40,10 @@ pub fn serve_over(
             Ok(Event::NeedData) => pipe.fill()?,
             Ok(Event::Request(head)) => {
                 let fields = pipe.engine.fields().to_vec();
-                let request = |exchange| environ(exchange, head, &fields);
+                let request = |exchange| request::environ(exchange, head, &fields);
                 pipe = answer(app, info.clone(), pipe, request);
                 while pipe.engine.start_next_cycle(Instant::now()) == Next::Drain {
-                    if let Some(Err(_)) = pipe.read() {
-                        return Ok(());
-                    }
-                }
-                if !pipe.engine.keep_alive() {
-                    return Ok(());
+                    pipe.drain()?;
                 }
             }
             Ok(_) => return Ok(()),

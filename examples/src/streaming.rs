@@ -15,19 +15,17 @@ use gateway_core::http_body::{self, Frame};
 use gateway_core::{Body, Environ, Reply, StartResponse};
 
 const TICK: Duration = Duration::from_secs(1);
+const EVENTS: &str = "text/event-stream";
+const HINT: &str = "try /iter or /async\n";
 
 /// Serves the clock at `/iter` and at `/async`. Neither ends before the client goes.
 pub fn app(environ: Environ, start_response: StartResponse) -> Reply {
-    let body = match environ.raw_path_info() {
-        "/iter" => Body::iter(clock()),
-        "/async" => Body::stream(Clock(Delay::new(Duration::ZERO))),
-        _ => {
-            let response = start_response.start(StatusCode::NOT_FOUND, ());
-            return response.with_body("try /iter or /async\n").into();
-        }
+    let (status, content_type, body) = match environ.raw_path_info() {
+        "/iter" => (StatusCode::OK, EVENTS, Body::iter(clock())),
+        "/async" => (StatusCode::OK, EVENTS, Body::stream(Clock(Delay::new(Duration::ZERO)))),
+        _ => (StatusCode::NOT_FOUND, "text/plain", HINT.into()),
     };
-    let response = start_response.start(StatusCode::OK, [(CONTENT_TYPE, "text/event-stream")]);
-    response.with_body(body).into()
+    start_response.start(status, [(CONTENT_TYPE, content_type)]).with_body(body).into()
 }
 
 /// May block between two data: a server that cannot afford it asks from a worker.

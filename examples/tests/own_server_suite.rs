@@ -28,7 +28,7 @@ impl Harness for OwnServer {
     fn start(&self, app: Box<dyn Application>) -> Result<Box<dyn Running>, BoxError> {
         let (input, to_server) = io::pipe()?;
         let (from_server, output) = io::pipe()?;
-        let thread = thread::spawn(move || examples::own_server::serve_over(&*app, input, output));
+        let thread = thread::spawn(move || examples::own_server::serve(&*app, input, output));
         Ok(Box::new(Pipes { ends: Mutex::new(Some((from_server, to_server))), thread }))
     }
 }

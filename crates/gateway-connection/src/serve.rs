@@ -420,6 +420,8 @@ impl<T: Transport> Driver<T> {
     /// Throws away what is left of a request's body, within the engine's limits. Tells whether the
     /// next request can follow.
     async fn drain(&mut self) -> bool {
+        // The exchange may still be on, and others may wait for the peer.
+        let number = self.link.lock().number;
         loop {
             {
                 let mut state = self.link.lock();
@@ -435,7 +437,7 @@ impl<T: Transport> Driver<T> {
             if poll_fn(|cx| self.link.poll_flush(cx)).await.is_err() {
                 return false;
             }
-            match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, None)).await {
+            match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, Some(number))).await {
                 Ok(Read::Some | Read::TimedOut(None)) => {}
                 Ok(Read::TimedOut(Some(_))) | Err(_) => return false,
             }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match examples::own_server::serve(&examples::mount::app()) {
+    let (input, output) = (std::io::stdin(), std::io::stdout());
+    match examples::own_server::serve(&examples::mount::app(), input, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             examples::launch::complain(&error);

@@ -1,4 +1,4 @@
-//! From a request head to an [`Environ`].
+//! A request, as the application sees it.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use gateway_core::exchange::Exchange;
 use gateway_core::{DEFAULT_BODY_LIMIT, Environ, Input};
 use gateway_http1::{BodyLength, Field, RequestHead};
 
+/// What `head` and its fields say; the body comes through the exchange, when it is asked for.
 pub(super) fn environ(exchange: Arc<dyn Exchange>, head: RequestHead, fields: &[Field]) -> Environ {
     let declared = match head.body {
         BodyLength::None => Some(0),
