@@ -40,7 +40,7 @@ impl<'a> Input<'a> {
             (limits.method, limits.request_line, limits.head, limits.headers) = (10, 100, 200, 5);
             (limits.chunk_line, limits.chunk_extensions, limits.trailers) = (10, 8, 50);
             (limits.read_ahead, limits.unread, limits.drain) = (200, 50, 100);
-            limits.requests_per_connection = 3;
+            limits.requests_per_connection = 2;
         }
         config
     }
