@@ -8,3 +8,6 @@ struct Framework;
 
 #[doc = include_str!("../../../docs/guides/server.md")]
 struct Server;
+
+#[doc = include_str!("../../../docs/lint.md")]
+struct Lint;
