@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -187,9 +187,14 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
 /// Whether `path` is a socket that nobody listens on. Connecting to any other file is refused, too.
 fn is_left_behind(path: &Path) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    is_socket
-        && UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    is_socket && knock(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Connects without waiting: where the backlog is full, somebody is behind it, who may be stuck.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
 }
 
 /// RFC 3875 §4.1.14: an IPv6 address stands in brackets.
@@ -293,6 +298,32 @@ mod tests {
         fs::write(&path, "precious").expect("a file");
         assert_eq!(kind(&address), io::ErrorKind::AddrInUse);
         assert_eq!(fs::read(&path).expect("the file is there"), b"precious");
+    }
+
+    #[test]
+    fn a_server_whose_backlog_is_full_is_still_there() {
+        let directory = Directory::new("full");
+        let (path, address) = directory.address();
+        let busy = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a descriptor");
+        let name = SockAddr::unix(&path).expect("a short path");
+        busy.bind(&name).expect("a free path");
+        busy.listen(0).expect("it is bound");
+        let mut waiting = Vec::new();
+        let error = loop {
+            let peer = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a descriptor");
+            peer.set_nonblocking(true).expect("a socket can");
+            match peer.connect(&name) {
+                Ok(()) => waiting.push(peer),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(kind(&address)));
+        let told = told.recv_timeout(std::time::Duration::from_secs(10));
+        assert_eq!(told.expect("it does not wait"), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gateway_connection::{
-    Full, Listener, ListenerSocket, Permit, Phase, Registry, Service, Slot, SocketFile, serve,
+    Full, Listener, ListenerSocket, Permit, Registry, Service, SocketFile, serve,
 };
 use gateway_core::exchange::ConnectionInfo;
 use gateway_core::{Address, ErrorStream, ServerInfo, Stopped, panic_message};
@@ -17,6 +17,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::drive::block_on;
+use crate::ending::{end_for_good, end_overdue, end_waiting};
 use crate::server::Around;
 use crate::shared::Shared;
 use crate::socket::{Socket, poll_fds};
@@ -32,11 +33,8 @@ const QUIET: Duration = Duration::from_secs(10);
 /// As many connections are accepted before deadlines are looked at again.
 const BATCH: usize = 64;
 
-/// A connection that did not end in time by itself is ended so much later.
-const OVERDUE: Duration = Duration::from_secs(1);
-
-/// At the shutdown's deadline, how long `Pending` replies have to end as they are told to, and then
-/// threads to notice that their socket is gone.
+/// At the shutdown's deadline, how long `Pending` replies and unfinished heads have to end as they
+/// are told to, and then threads to notice that their socket is gone.
 const CUT: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 
 /// What accepts and ends connections.
@@ -143,22 +141,10 @@ impl Acceptor {
             return;
         }
         self.next_tick = now + self.shared.tick();
-        self.end_overdue(now);
+        end_overdue(&self.registry, now);
         self.tell_who_has_gone();
         if !self.registry.has_room() && doors.iter().any(Door::is_awaited) {
             self.evict(now);
-        }
-    }
-
-    /// Threads end their connections in time by themselves, but for those that wait for the next
-    /// request, and those that got stuck.
-    fn end_overdue(&self, now: Instant) {
-        for slot in self.registry.overdue(now) {
-            if slot.overdue_for(now) >= OVERDUE {
-                give_up(&slot);
-            } else if slot.phase() == Phase::Idle {
-                slot.end().end_reading();
-            }
         }
     }
 
@@ -178,10 +164,9 @@ impl Acceptor {
         }
     }
 
+    /// Whoever is named here sees that, within a tick.
     fn evict(&self, now: Instant) {
-        for slot in self.registry.evictees(now) {
-            slot.end().end_reading();
-        }
+        self.registry.evictees(now);
     }
 
     /// Accepts up to `most` of those who wait, as long as there is room.
@@ -256,10 +241,7 @@ impl Acceptor {
             if self.registry.is_empty() {
                 break;
             }
-            // Again and again, since others become idle meanwhile.
-            for slot in self.registry.idle_and_heads() {
-                slot.end().end_reading();
-            }
+            // Who waits for a request sees that there is a shutdown, within a tick.
             self.wait_for_a_kick(left.min(self.shared.tick()));
             self.tick(&[]);
             // A thread may have been missing.
@@ -267,12 +249,11 @@ impl Acceptor {
         }
         let cut = self.registry.in_exchange();
         for slot in self.registry.all() {
-            slot.end().end_reading();
-            slot.end().cut();
+            end_waiting(&slot);
         }
         self.wait_until_empty(CUT[0]);
         for slot in self.registry.all() {
-            give_up(&slot);
+            end_for_good(&slot);
         }
         self.wait_until_empty(CUT[1]);
         let left_running = self.registry.len();
@@ -343,14 +324,6 @@ impl AsFd for Door {
     }
 }
 
-/// Ends a connection from outside. Half a response must not look like a whole one.
-fn give_up(slot: &Slot<Socket>) {
-    match slot.phase() {
-        Phase::Exchange | Phase::Writing => slot.end().reset(),
-        _ => slot.end().end(),
-    }
-}
-
 fn unix(address: &UnixAddress) -> Address {
     address.as_pathname().map_or(Address::Unnamed, |path| Address::Unix(path.to_path_buf()))
 }
@@ -400,8 +373,10 @@ impl Connection {
             None => run(),
         }));
         match outcome {
+            // Closed already, or `around` did not call.
             Ok(()) => permit.end().end(),
-            Err(_) => give_up(&permit),
+            // Nobody knows how far it came.
+            Err(_) => permit.end().reset(),
         }
         drop(permit);
         shared.connection_ended();

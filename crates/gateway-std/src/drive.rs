@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -27,8 +27,14 @@ const WITHOUT_EVENTFD: Duration = Duration::from_millis(10);
 pub(crate) struct Waiting {
     /// The same as `Wakers::driver`, to be asked without the lock.
     driving: AtomicBool,
+    /// How many threads wait in their own call until they can read or write.
+    threads: AtomicUsize,
     wakers: Mutex<Wakers>,
 }
+
+/// While this lives, a thread counts as one that waits.
+#[derive(Debug)]
+pub(crate) struct Waits<'a>(&'a Waiting);
 
 #[derive(Debug, Default)]
 struct Wakers {
@@ -50,6 +56,16 @@ impl Waiting {
     #[inline]
     pub(crate) fn is_driven(&self) -> bool {
         self.driving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin(&self) -> Waits<'_> {
+        self.threads.fetch_add(1, Ordering::Relaxed);
+        Waits(self)
+    }
+
+    /// Whether a thread waits in its own call until it can read or write.
+    pub(crate) fn is_anybody_waiting(&self) -> bool {
+        self.threads.load(Ordering::Relaxed) > 0
     }
 
     /// Keeps `waker` for the driving thread, in the place of another one with the same interest.
@@ -125,6 +141,12 @@ impl Waiting {
     /// Every change under the lock is a single store, so a poisoned one is sound.
     fn lock(&self) -> MutexGuard<'_, Wakers> {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.threads.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -19,7 +19,8 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `server` | the builder |
-//! | `acceptor` | accepting, evicting, ending what is overdue, and the shutdown: the thread of `serve` |
+//! | `acceptor` | accepting, evicting, and the shutdown: the thread of `serve` |
+//! | `ending` | how a connection is ended from outside its thread |
 //! | `workers` | threads, and who is idle |
 //! | `transport` | one connection as the driver sees it |
 //! | `socket` | system calls, and who waits for what |
@@ -33,6 +34,7 @@
 mod acceptor;
 mod clock;
 mod drive;
+mod ending;
 mod server;
 mod shared;
 mod socket;

@@ -14,8 +14,8 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
-    /// How long the clock stands at most, and how often deadlines are looked at,
-    /// in milliseconds.
+    /// How long the clock stands at most, and how often deadlines are looked at, and whether a
+    /// connection that waits for a request should end, in milliseconds. Never 0.
     tick: AtomicU64,
     draining: AtomicBool,
     /// When a shutdown cuts what is left, in milliseconds since the clock's epoch.
@@ -36,7 +36,7 @@ impl Shared {
             .map_err(|error| ServerError::Io { action: "make an eventfd", source: error.into() })?;
         Ok(Arc::new(Shared {
             clock: Clock::new(),
-            tick: AtomicU64::new(0),
+            tick: AtomicU64::new(10),
             draining: AtomicBool::new(false),
             stop_at: AtomicU64::new(u64::MAX),
             crowded: AtomicBool::new(false),

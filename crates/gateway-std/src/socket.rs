@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use gateway_http1::Output;
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 
 use crate::drive::Waiting;
 
@@ -39,10 +39,14 @@ pub(crate) struct Socket {
     hungry: AtomicBool,
     /// For sendfile, which has no flag to say so, the socket has been made non-blocking.
     nonblocking: AtomicBool,
+    /// A read that blocks does so for a limited time.
+    limited: AtomicBool,
     /// We ended the reading side, so its end tells nothing about the peer.
     read_ended: AtomicBool,
     /// The shutdown's deadline has passed.
     cut: AtomicBool,
+    /// We ended both sides.
+    ended: AtomicBool,
     pub(crate) waiting: Waiting,
 }
 
@@ -54,18 +58,42 @@ impl Socket {
             over_ip,
             hungry: AtomicBool::new(false),
             nonblocking: AtomicBool::new(false),
+            limited: AtomicBool::new(false),
             read_ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             waiting: Waiting::default(),
         }
     }
 
-    /// Reads, and waits if `wait` says so. 0 is the end.
-    pub(crate) fn receive(&self, into: &mut BytesMut, wait: bool) -> io::Result<usize> {
-        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-        if wait && self.nonblocking.load(Ordering::Relaxed) {
+    /// Reads what is there. 0 is the end.
+    pub(crate) fn receive(&self, into: &mut BytesMut) -> io::Result<usize> {
+        self.receive_with(into, RecvFlags::DONTWAIT)
+    }
+
+    /// Reads, and waits for `patience`, by one system call once the socket has been prepared. It is
+    /// of kind `WouldBlock` when nothing came.
+    #[inline]
+    pub(crate) fn receive_in(&self, into: &mut BytesMut, patience: Duration) -> io::Result<usize> {
+        if !self.limited.load(Ordering::Relaxed) || self.nonblocking.load(Ordering::Relaxed) {
+            self.prepare_to_wait(patience)?;
+        }
+        self.receive_with(into, RecvFlags::empty())
+    }
+
+    #[cold]
+    fn prepare_to_wait(&self, patience: Duration) -> io::Result<()> {
+        if !self.limited.swap(true, Ordering::Relaxed) {
+            sockopt::set_socket_timeout(&self.fd, sockopt::Timeout::Recv, Some(patience))?;
+        }
+        if self.nonblocking.load(Ordering::Relaxed) {
             self.set_nonblocking(false)?;
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn receive_with(&self, into: &mut BytesMut, flags: RecvFlags) -> io::Result<usize> {
         loop {
             let received = if self.hungry.load(Ordering::Relaxed) {
                 self.receive_large(into, flags)
@@ -201,7 +229,7 @@ impl Socket {
     }
 
     /// Ends the reading side: what has come is still read, then there is an end. It wakes a thread
-    /// that waits for more.
+    /// that waits for more. There is no way back, so this is only for when the time is up.
     pub(crate) fn end_reading(&self) {
         if !self.read_ended.swap(true, Ordering::SeqCst) {
             // It fails when the peer has reset the connection, which is an end as well.
@@ -209,48 +237,12 @@ impl Socket {
         }
     }
 
-    /// Reads on after [`end_reading`](Socket::end_reading), for a request that had come by then. The
-    /// end was ours: over TCP its bytes still arrive, but poll(2) says forever that there is an end.
-    /// Only the edges tell that something came, and when nothing is behind one, it was the peer's
-    /// end. An end that came before is not told from ours, and costs the time that is `left`.
-    pub(crate) fn receive_after_end(
-        &self,
-        into: &mut BytesMut,
-        left: impl Fn() -> Option<Duration>,
-    ) -> io::Result<usize> {
-        if !self.over_ip {
-            return Ok(0);
-        }
-        let edges = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let events = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        epoll::add(&edges, &self.fd, epoll::EventData::new_u64(0), events)?;
-        // The first one is of what was there before.
-        for is_first in std::iter::once(true).chain(std::iter::repeat(false)) {
-            let left = left();
-            if left == Some(Duration::ZERO) {
-                break;
-            }
-            let timeout = left.map(|left| Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            });
-            let mut event = [epoll::Event { flags: events, data: epoll::EventData::new_u64(0) }];
-            match epoll::wait(&edges, &mut event[..], timeout.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match self.receive(into, false) {
-                Ok(0) if is_first => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => return received,
-            }
-        }
-        Err(io::ErrorKind::TimedOut.into())
-    }
-
     pub(crate) fn is_read_ended(&self) -> bool {
         self.read_ended.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     pub(crate) fn end_writing(&self) -> io::Result<()> {
@@ -259,12 +251,17 @@ impl Socket {
 
     /// Ends both sides, and wakes every thread that waits for one of them.
     pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Both);
         self.waiting.wake_all();
     }
 
-    /// Ends both sides so that the peer sees a reset.
+    /// Ends both sides so that the peer sees a reset, unless they were ended already, and with them
+    /// what may still be on its way to the peer.
     pub(crate) fn reset(&self) {
+        if self.ended.swap(true, Ordering::SeqCst) {
+            return self.waiting.wake_all();
+        }
         // Closing would do, but a handle that an application has kept may hold the socket open.
         let reset = self.over_ip
             && socket2::SockRef::from(&self.fd).set_linger(Some(Duration::ZERO)).is_ok()

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,17 +19,25 @@ use crate::drive::{Interest, drive, in_poll};
 use crate::shared::Shared;
 use crate::socket::Socket;
 
-/// A blocking socket. Who waits for the next request does so in recv(2), and who waits for anything
-/// else in poll(2), up to the connection's deadline.
+/// A blocking socket. Who waits for the next request does so in recv(2), for a tick, and who waits
+/// for anything else, or longer, in poll(2), up to the connection's deadline.
+///
+/// Nobody has to wake a thread that waits for a request when the server wants the connection to end:
+/// it looks once a tick. shutdown(2) of the reading side would wake it at once, but cannot be undone.
+/// Whoever does that sees a phase that may be over: the request has come meanwhile and its body is
+/// on its way. Over TCP poll(2) then tells of an end for ever, and over a Unix socket the peer cannot
+/// even send it.
 #[derive(Debug)]
 pub(crate) struct StdTransport {
     slot: Arc<Slot<Socket>>,
     shared: Arc<Shared>,
+    /// The server ended the connection before a request had come: no more of it is waited for.
+    given_up: AtomicBool,
 }
 
 impl StdTransport {
     pub(crate) fn new(slot: Arc<Slot<Socket>>, shared: Arc<Shared>) -> StdTransport {
-        StdTransport { slot, shared }
+        StdTransport { slot, shared, given_up: AtomicBool::new(false) }
     }
 
     fn socket(&self) -> &Socket {
@@ -37,38 +45,74 @@ impl StdTransport {
     }
 
     /// Repeats `attempt` until the socket is ready for it, as `interest` says.
-    fn until_ready<R>(
+    fn until_ready<R: Default>(
         &self,
         cx: &mut Context<'_>,
         interest: Interest,
         mut attempt: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         let socket = self.socket();
+        let events = match interest {
+            Interest::Write => PollFlags::OUT,
+            Interest::Read | Interest::Gone => PollFlags::IN | PollFlags::RDHUP,
+        };
         loop {
             match attempt() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return Poll::Ready(outcome),
             }
-            if self.is_late(interest) {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            if socket.waiting.is_driven() && socket.waiting.register(interest, cx.waker()) {
-                return Poll::Pending;
-            }
-            let events = match interest {
-                Interest::Write => PollFlags::OUT,
-                Interest::Read | Interest::Gone => PollFlags::IN | PollFlags::RDHUP,
-            };
-            if let Err(error) = socket.wait(events, self.until_deadline()) {
-                return Poll::Ready(Err(error));
+            let mut is_ready = false;
+            while !is_ready {
+                if self.is_late(interest) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                if interest == Interest::Read && self.gives_up() {
+                    // As if it were the peer's end.
+                    return Poll::Ready(Ok(R::default()));
+                }
+                if socket.waiting.is_driven() && socket.waiting.register(interest, cx.waker()) {
+                    return Poll::Pending;
+                }
+                let _waits = socket.waiting.begin();
+                match socket.wait(events, self.patience(interest)) {
+                    Ok(there) => is_ready = !there.is_empty(),
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
         }
     }
 
-    /// Whether the deadline has passed, if it is about this direction.
+    /// Whether the deadline has passed, if it may be about this direction. The one that somebody
+    /// noted who reads covers the write as well.
     fn is_late(&self, interest: Interest) -> bool {
-        (self.slot.phase() == Phase::Writing) == (interest == Interest::Write)
+        (interest == Interest::Write || self.slot.phase() != Phase::Writing)
             && self.until_deadline() == Some(Duration::ZERO)
+    }
+
+    /// Whether nothing more is waited for: the server wants the connection to end, and no request is
+    /// on. What is there has been read.
+    fn gives_up(&self) -> bool {
+        match self.slot.phase() {
+            Phase::Idle | Phase::Head if self.is_draining() => {
+                self.given_up.store(true, Ordering::Relaxed);
+                true
+            }
+            Phase::Closing => self.given_up.load(Ordering::Relaxed),
+            _ => false,
+        }
+    }
+
+    /// How long to wait in one call.
+    fn patience(&self, interest: Interest) -> Option<Duration> {
+        let tick = self.shared.tick();
+        match (interest, self.slot.phase(), self.until_deadline()) {
+            (Interest::Read, Phase::Idle | Phase::Head, left) => {
+                Some(left.map_or(tick, |left| left.min(tick)))
+            }
+            // It is about a write, and who writes sees to it.
+            (_, _, Some(Duration::ZERO)) => Some(tick),
+            (_, _, left) => left,
+        }
     }
 
     /// Asks the clock: whoever wants to know is about to wait.
@@ -76,23 +120,15 @@ impl StdTransport {
         self.slot.remaining(self.shared.clock.refresh())
     }
 
-    /// What nothing more to read means: the peer's end, or that the reading side was ended for
-    /// being idle too long, or when a request had just come, whose body is still to be read.
+    /// What nothing more to read means: the peer's end, or ours when a shutdown's time was up.
     #[cold]
-    fn end_of_input(&self, into: &mut BytesMut) -> io::Result<usize> {
-        let socket = self.socket();
-        if !socket.is_read_ended() {
-            return Ok(0);
+    fn end_of_input(&self) -> io::Result<usize> {
+        let by_us = self.socket().is_read_ended() || self.socket().is_ended();
+        if by_us && self.slot.phase() == Phase::Exchange {
+            // A body that we do not read to its end is not the peer's fault.
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        if self.slot.is_overdue(self.shared.clock.refresh()) {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        match self.slot.phase() {
-            // It blocks, also while a future is driven: nothing else tells of these bytes, and the
-            // body's deadline bounds it.
-            Phase::Exchange => socket.receive_after_end(into, || self.until_deadline()),
-            _ => Ok(0),
-        }
+        Ok(0)
     }
 }
 
@@ -101,18 +137,18 @@ impl Transport for StdTransport {
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         let socket = self.socket();
         let received = if self.slot.phase() == Phase::Idle && !socket.waiting.is_driven() {
-            // One call for the next request. The acceptor ends this if it takes too long.
-            match socket.receive(into, true) {
+            // One call for the next request.
+            match socket.receive_in(into, self.shared.tick()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.until_ready(cx, Interest::Read, || socket.receive(into, false))
+                    self.until_ready(cx, Interest::Read, || socket.receive(into))
                 }
                 received => Poll::Ready(received),
             }
         } else {
-            self.until_ready(cx, Interest::Read, || socket.receive(into, false))
+            self.until_ready(cx, Interest::Read, || socket.receive(into))
         };
         match received {
-            Poll::Ready(Ok(0)) => Poll::Ready(self.end_of_input(into)),
+            Poll::Ready(Ok(0)) => Poll::Ready(self.end_of_input()),
             received => received,
         }
     }
@@ -150,7 +186,8 @@ impl Transport for StdTransport {
 
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.socket();
-        if socket.is_gone() {
+        // Where we have given up, the peer need not go first.
+        if self.given_up.load(Ordering::Relaxed) || socket.is_gone() {
             return Poll::Ready(());
         }
         if !socket.waiting.register(Interest::Gone, cx.waker()) {
@@ -178,9 +215,6 @@ impl Transport for StdTransport {
     fn note(&self, phase: Phase, deadline: Option<Instant>) {
         // The driver reckons with a clock that may lag by a tick: nothing ends before its time.
         self.slot.note_late(phase, deadline, self.shared.tick_millis(), self.shared.clock.millis());
-        if self.shared.is_draining() && matches!(phase, Phase::Idle | Phase::Head) {
-            self.socket().end_reading();
-        }
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use std::task::Waker;
 use std::thread;
 
 use gateway_connection::{Permit, Registry};
+use gateway_core::Control;
 use rustix::fd::OwnedFd;
 
 use crate::drive::block_on;
@@ -18,6 +19,7 @@ struct Pair<P> {
     transport: Arc<StdTransport>,
     peer: P,
     shared: Arc<Shared>,
+    registry: Arc<Registry<Socket>>,
     permit: Permit<Socket>,
 }
 
@@ -28,7 +30,7 @@ impl<P> Pair<P> {
         let socket = Socket::new(ours.into(), over_ip);
         let permit = registry.insert(socket, None, shared.clock.now()).expect("there is room");
         let transport = StdTransport::new(Arc::clone(permit.slot()), Arc::clone(&shared));
-        Pair { transport: Arc::new(transport), peer, shared, permit }
+        Pair { transport: Arc::new(transport), peer, shared, registry, permit }
     }
 
     fn read(&self) -> io::Result<(usize, BytesMut)> {
@@ -228,22 +230,104 @@ fn a_deadline_ends_a_write() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 }
 
+/// Somebody who read was the last to note something, and the deadline is that of the write.
 #[test]
-fn an_idle_connection_that_is_late_is_ended_by_the_acceptor() {
+fn a_deadline_ends_a_write_also_in_an_exchange() {
     let pair = unix();
-    let deadline = pair.transport.now() + Duration::from_millis(5);
-    pair.transport.note(Phase::Idle, Some(deadline));
-    while !pair.permit.is_overdue(pair.shared.clock.refresh()) {
-        thread::yield_now();
-    }
-    pair.permit.end().end_reading();
-    assert_eq!(pair.read().expect_err("it is late").kind(), io::ErrorKind::TimedOut);
-    pair.transport.note(Phase::Closing, None);
-    assert_eq!(pair.read().expect("the end").0, 0, "and that is told once");
+    let deadline = pair.transport.now() + Duration::from_millis(20);
+    pair.transport.note(Phase::Exchange, Some(deadline));
+    let error = write_all(&pair.transport, output(&[&pattern(3 << 20)])).expect_err("nobody reads");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 }
 
 #[test]
-fn what_came_before_an_eviction_is_still_read() {
+fn an_idle_connection_that_is_late_ends_by_itself() {
+    let pair = unix();
+    pair.transport.note(Phase::Idle, Some(pair.transport.now() + Duration::from_millis(20)));
+    assert_eq!(pair.read().expect_err("it is late").kind(), io::ErrorKind::TimedOut);
+}
+
+/// Two ways in which the server wants a connection to end.
+type Want = fn(&dyn Wanted);
+
+trait Wanted {
+    fn drain(&self);
+    fn evict(&self);
+}
+
+impl<P> Wanted for Pair<P> {
+    fn drain(&self) {
+        self.shared.shutdown(Duration::from_secs(1000));
+    }
+
+    fn evict(&self) {
+        let later = self.shared.clock.now() + Duration::from_secs(2);
+        assert_eq!(self.registry.evictees(later).len(), 1);
+    }
+}
+
+const WANTS: [Want; 2] = [|pair| pair.drain(), |pair| pair.evict()];
+
+#[test]
+fn who_waits_for_a_request_ends_when_the_server_wants_it() {
+    for want in WANTS {
+        for phase in [Phase::Idle, Phase::Head] {
+            let pair = Arc::new(unix());
+            pair.transport.note(phase, None);
+            let reading = {
+                let pair = Arc::clone(&pair);
+                thread::spawn(move || pair.read().expect("the end").0)
+            };
+            want(&*pair);
+            assert_eq!(reading.join().expect("it ends"), 0, "{phase:?}");
+            assert!(pair.transport.is_draining(), "the answer is to say so");
+            assert!(!pair.transport.is_gone(), "the peer has not gone; we have");
+            pair.transport.note(Phase::Closing, None);
+            assert_eq!(pair.read().expect("the end").0, 0, "it is not waited for either");
+        }
+    }
+}
+
+#[test]
+fn what_came_before_that_is_read_and_so_is_its_body() {
+    fn check<P: Read + Write + Send + 'static>(mut pair: Pair<P>, want: Want, phase: Phase) {
+        pair.transport.note(phase, None);
+        want(&pair);
+        pair.peer.write_all(b"head").expect("it is open");
+        assert_eq!(pair.read().expect("bytes").1, "head");
+        pair.transport.note(Phase::Exchange, None);
+        pair.peer.write_all(b"body").expect("it is open");
+        assert_eq!(pair.read().expect("bytes").1, "body");
+
+        // It also waits for what has not come.
+        let (transport, (send, read)) = (Arc::clone(&pair.transport), channel());
+        let reader = thread::spawn(move || {
+            for _ in 0..2 {
+                let mut into = BytesMut::new();
+                let n = block_on(poll_fn(|cx| transport.poll_read(cx, &mut into)));
+                send.send(n.map(|_| into)).expect("the test listens");
+            }
+        });
+        while !pair.permit.end().waiting.is_anybody_waiting() {
+            thread::yield_now();
+        }
+        pair.peer.write_all(b"more").expect("it is open");
+        assert_eq!(read.recv().expect("it lives").expect("bytes"), "more");
+        drop(pair.peer);
+        assert_eq!(read.recv().expect("it lives").expect("the peer's end"), "");
+        reader.join().expect("it does not panic");
+    }
+
+    for want in WANTS {
+        for phase in [Phase::Idle, Phase::Head] {
+            check(tcp(), want, phase);
+            check(unix(), want, phase);
+        }
+    }
+}
+
+#[test]
+fn what_came_before_the_last_end_is_still_read() {
     for mut pair in [unix(), unix()] {
         pair.peer.write_all(b"GET / HTTP/1.1").expect("it is open");
         pair.transport.note(Phase::Idle, None);
@@ -251,36 +335,10 @@ fn what_came_before_an_eviction_is_still_read() {
         assert_eq!(pair.read().expect("bytes").0, 14);
         assert_eq!(pair.read().expect("the end").0, 0);
         assert!(!pair.transport.is_gone(), "the peer has not gone; we have");
-        drop(pair.peer);
+        pair.transport.note(Phase::Exchange, None);
+        let error = pair.read().expect_err("a body is not cut short in silence");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     }
-}
-
-/// It came just before; the bytes that follow are the request's.
-#[test]
-fn a_body_is_read_on_after_an_eviction() {
-    let mut pair = tcp();
-    pair.transport.note(Phase::Head, None);
-    pair.peer.write_all(b"head").expect("it is open");
-    pair.permit.end().end_reading();
-    assert_eq!(pair.read().expect("bytes").1, &b"head"[..]);
-    pair.transport.note(Phase::Exchange, None);
-    let transport = Arc::clone(&pair.transport);
-    let (send, read) = channel();
-    let reader = thread::spawn(move || {
-        for _ in 0..2 {
-            let mut into = BytesMut::new();
-            let n = block_on(poll_fn(|cx| transport.poll_read(cx, &mut into)));
-            send.send(n.map(|n| (n, into))).expect("the test listens");
-        }
-    });
-    for text in [&b"body"[..], b"more"] {
-        pair.peer.write_all(text).expect("it is open");
-        assert_eq!(read.recv().expect("the reader lives").expect("bytes").1, text);
-    }
-    reader.join().expect("it does not panic");
-    let deadline = pair.transport.now() + Duration::from_millis(20);
-    pair.transport.note(Phase::Exchange, Some(deadline));
-    assert_eq!(pair.read().expect_err("nothing comes").kind(), io::ErrorKind::TimedOut);
 }
 
 #[test]
