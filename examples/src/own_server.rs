@@ -45,6 +45,9 @@ pub fn serve(
                 while pipe.engine.start_next_cycle(Instant::now()) == Next::Drain {
                     pipe.drain()?;
                 }
+                if !pipe.engine.keep_alive() {
+                    return Ok(());
+                }
             }
             Ok(_) => return Ok(()),
             Err(error) => return pipe.refuse(error),

@@ -1,78 +1,12 @@
 //! The examples' binaries: each on both servers, from its command line to a signal.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use crate::case::wire;
-use crate::outcome::without_facts;
-
-/// A running example, which is ended at the latest when it is dropped.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    /// What it says it listens on.
-    address: String,
-}
-
-impl Running {
-    fn start(binary: &str, args: &[&str]) -> Running {
-        let mut child = Command::new(binary)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the example starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("it says something");
-        let address = line.strip_prefix("Listening on ").expect("it listens").trim().to_owned();
-        Running { child, stdout, address }
-    }
-
-    fn ask(&self, path: &str) -> String {
-        let address = self.address.strip_prefix("http://").expect("an address of TCP");
-        ask(TcpStream::connect(address).expect("it listens"), path)
-    }
-
-    /// Ends it by SIGTERM, which it takes as a success.
-    fn end(mut self) {
-        let ended = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(ended.expect("kill runs").success());
-        assert!(self.child.wait().expect("it ends").success());
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).expect("it is text");
-        assert_eq!(rest, "");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended long ago.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The body of the answer to a GET.
-fn ask(mut connection: impl Read + Write, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
-    connection.write_all(request.as_bytes()).expect("the server reads");
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).expect("there is an answer");
-    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("it has a head");
-    String::from_utf8_lossy(&answer[head + 4..]).into_owned()
-}
-
-fn on_both(binary: &str, check: impl Fn(&Running)) {
-    for server in ["std", "tokio"] {
-        let running = Running::start(binary, &["--server", server, "--addr", "127.0.0.1:0"]);
-        check(&running);
-        running.end();
-    }
-}
+use crate::running::{Running, on_both, send};
 
 #[test]
 fn hello() {
@@ -96,12 +30,97 @@ fn mount() {
 }
 
 #[test]
-fn middleware() {
-    on_both(env!("CARGO_BIN_EXE_middleware"), |middleware| {
-        assert_eq!(middleware.ask("/quick"), "at once\n");
-        assert_eq!(middleware.ask("/async"), "after a while\n");
-        assert_eq!(middleware.ask("/blocking"), "after blocking\n");
+fn echo() {
+    on_both(env!("CARGO_BIN_EXE_echo"), |echo| {
+        let post = "POST / HTTP/1.0\r\nContent-Length: 5\r\n";
+        let (head, body) = echo.send(&format!("{post}Content-Type: text/html\r\n\r\nhello"));
+        assert!(head.contains("\r\ncontent-type: text/html"), "{head}");
+        assert_eq!(body, "hello");
+        let (head, body) = echo.send(&format!("{post}\r\nagain"));
+        assert!(head.contains("\r\ncontent-type: application/octet-stream"), "{head}");
+        assert_eq!(body, "again");
     });
+}
+
+/// An empty directory that goes with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let name = format!("gateway-examples-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("the name is free");
+        Directory(path)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.0).expect("it is a directory");
+        entries.map(|entry| entry.expect("it can be read").path()).collect()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A directory that is left is no reason to hide why the test failed.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn upload() {
+    for server in ["std", "tokio"] {
+        let directory = Directory::new(&format!("upload-{server}"));
+        let upload = Running::start_command(
+            Command::new(env!("CARGO_BIN_EXE_upload"))
+                .args(["--server", server, "--addr", "127.0.0.1:0"])
+                .env("UPLOAD_DIR", &directory.0),
+        );
+        let (head, _) = upload.send("GET / HTTP/1.0\r\n\r\n");
+        assert!(
+            head.starts_with("HTTP/1.1 405 ") && head.contains("\r\nallow: POST, PUT"),
+            "{head}"
+        );
+        // What is cut off leaves nothing.
+        let (head, _) = upload.send(
+            "PUT / HTTP/1.1\r\nHost: test\r\n\
+                                     Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nno size\r\n",
+        );
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        assert_eq!(directory.files(), [""; 0].map(PathBuf::from));
+
+        let (head, body) = upload.send("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello");
+        assert!(head.starts_with("HTTP/1.1 201 "), "{head}");
+        let path = body.strip_prefix("5 bytes are in ").expect("it tells the length").trim_end();
+        assert_eq!(directory.files(), [Path::new(path)]);
+        assert_eq!(fs::read_to_string(path).expect("it is a file"), "hello");
+        upload.end();
+    }
+}
+
+#[test]
+fn middleware() {
+    for server in ["std", "tokio"] {
+        let args = ["--server", server, "--addr", "127.0.0.1:0"];
+        let middleware = Running::start(env!("CARGO_BIN_EXE_middleware"), &args);
+        for (path, answer) in [
+            ("/quick", "at once\n"),
+            ("/async", "after a while\n"),
+            ("/blocking", "after blocking\n"),
+        ] {
+            let (head, body) = middleware.send(&format!("GET {path} HTTP/1.0\r\n\r\n"));
+            assert_eq!(body, answer);
+            assert!(head.contains("\r\nserver-timing: app;dur="), "{head}");
+            assert!(head.contains("\r\ncache-control: no-store"), "{head}");
+        }
+        // The server's own answer passes the hook, but it is not the application's.
+        let (head, _) = middleware.send("GET /other HTTP/1.0\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert!(head.contains("\r\nserver-timing: app;dur="), "{head}");
+        assert!(!head.contains("\r\ncache-control:"), "{head}");
+        let log = middleware.end();
+        assert!(log.contains("GET /quick: Some(200), 8 bytes in "), "{log}");
+        assert!(log.contains("GET /other: Some(404), 14 bytes in "), "{log}");
+    }
 }
 
 #[test]
@@ -109,15 +128,22 @@ fn minimal_framework() {
     on_both(env!("CARGO_BIN_EXE_minimal-framework"), |framework| {
         assert_eq!(framework.ask("/users/a%2Fb"), "This is a/b.\n");
         assert_eq!(framework.ask("/users/a/b"), "404 Not Found\n");
+        let (head, body) = framework.send("HEAD /users/a HTTP/1.0\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(head.contains("\r\nContent-Length: 11\r\n"), "{head}");
+        assert_eq!(body, "");
+        let (head, _) = framework.send("DELETE /users/a HTTP/1.0\r\n\r\n");
+        assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
+        assert!(head.contains("\r\nallow: GET, HEAD"), "{head}");
     });
 }
 
 #[test]
 fn streaming() {
     on_both(env!("CARGO_BIN_EXE_streaming"), |streaming| {
+        assert_eq!(streaming.ask("/"), "try /iter or /async\n");
         for path in ["/iter", "/async"] {
-            let address = streaming.address.strip_prefix("http://").expect("an address of TCP");
-            let mut connection = TcpStream::connect(address).expect("it listens");
+            let mut connection = streaming.connect();
             let request = format!("GET {path} HTTP/1.0\r\n\r\n");
             connection.write_all(request.as_bytes()).expect("the server reads");
             let first = BufReader::new(connection)
@@ -140,13 +166,61 @@ fn environ() {
         assert_eq!(environ.ask("/sleep?ms=1"), "slept\n");
         assert_eq!(environ.ask("/asleep?ms=1"), "slept\n");
         assert_eq!(environ.ask("/panic"), "500 Internal Server Error\n");
-        let report = environ.ask("/a%20b?c");
-        let report: serde_json::Value = serde_json::from_str(&report).expect("it is JSON");
+        let (head, _) = environ.send("GET /__probe/date HTTP/1.0\r\n\r\n");
+        assert!(head.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT"), "{head}");
+    });
+}
+
+/// `printf hello | sha256sum`
+const HELLO_SHA256: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+#[test]
+fn environ_reports() {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("it is JSON");
+    on_both(env!("CARGO_BIN_EXE_environ"), |environ| {
+        let report = json(&environ.ask("/a%20b?c"));
         assert_eq!(report["path"], "/a%20b");
         assert_eq!(report["query"], "c");
         assert_eq!(report["body_len"], 0);
         assert_eq!(report["environ"]["PATH_INFO"], "/a b");
+
+        let request = "PUT /x HTTP/1.0\r\nX-Name: value\r\nContent-Length: 5\r\n\r\nhello";
+        let report = json(&environ.send(request).1);
+        assert_eq!(report["method"], "PUT");
+        assert_eq!(report["headers"][0], serde_json::json!(["x-name", "value"]));
+        assert_eq!(report["body_len"], 5);
+        assert_eq!(report["body_sha256"], HELLO_SHA256);
+        assert_eq!(report["environ"]["HTTP_X_NAME"], "value");
     });
+}
+
+/// Both servers can be started in the same way.
+#[test]
+fn threads() {
+    for server in ["std", "tokio"] {
+        let args = ["--server", server, "--addr", "127.0.0.1:0", "--threads", "3"];
+        let environ = Running::start(env!("CARGO_BIN_EXE_environ"), &args);
+        assert_eq!(environ.ask("/plaintext"), "Hello, World!");
+        #[cfg(target_os = "linux")]
+        {
+            // The main thread is one of them.
+            let reactors = reactors(environ.child.id());
+            assert_eq!(reactors, if server == "tokio" { 2 } else { 0 });
+        }
+        let said = environ.end();
+        let about_threads = said.lines().filter(|line| line.contains("--threads")).count();
+        assert_eq!(about_threads, if server == "std" { 1 } else { 0 }, "{said}");
+    }
+}
+
+/// How many threads with the name of a reactor a process has.
+#[cfg(target_os = "linux")]
+fn reactors(process: u32) -> usize {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    // One that has just ended has no name any more.
+    let names =
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("gateway-reactor")).count()
 }
 
 #[test]
@@ -159,7 +233,7 @@ fn on_a_unix_socket() {
         let running = Running::start(env!("CARGO_BIN_EXE_hello"), &args);
         assert_eq!(running.address, address);
         let connection = UnixStream::connect(&path).expect("it listens");
-        assert_eq!(ask(connection, "/"), "Hello, World!\n");
+        assert_eq!(send(connection, "GET / HTTP/1.0\r\n\r\n").1, "Hello, World!\n");
         running.end();
     }
 }
@@ -178,35 +252,13 @@ fn mistakes_are_told_in_one_line() {
     assert!(fails(&["--server", "other"]).contains("it is `std` or `tokio`"));
     assert!(fails(&["--adr", "127.0.0.1:0"]).contains("--adr"));
     for server in ["std", "tokio"] {
+        let error = fails(&["--server", server, "--addr", "127.0.0.1:0", "--threads", "0"]);
+        assert!(error.contains("at least 1"), "{error}");
+        assert!(fails(&["--server", server, "--threads", "many"]).contains("many"));
         assert!(fails(&["--server", server, "--addr", "nonsense"]).contains("nonsense"));
         let taken = Running::start(env!("CARGO_BIN_EXE_hello"), &["--addr", "127.0.0.1:0"]);
         let address = taken.address.strip_prefix("http://").expect("an address of TCP");
         let error = fails(&["--server", server, "--addr", address]);
         assert!(error.contains(address) && error.contains("in use"), "{error}");
     }
-}
-
-#[test]
-fn own_server() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_own-server"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the example starts");
-    let requests = "GET /hello HTTP/1.1\nHost: test\n\n\
-                    POST /counter HTTP/1.1\nHost: test\nContent-Length: 5\n\nhello\
-                    GET / HTTP/1.1\nno field\n\n";
-    let stdin = child.stdin.as_mut().expect("it is piped");
-    stdin.write_all(&wire(requests)).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success());
-    let expected = wire(
-        "HTTP/1.1 200 OK\nContent-Length: 14\ncontent-type: text/plain\n\nHello, World!␊\
-         HTTP/1.1 200 OK\nContent-Length: 26\ncontent-type: text/plain\n\n\
-         You are request number 1.␊\
-         HTTP/1.1 400 Bad Request\nContent-Length: 0\nConnection: close\n\n",
-    );
-    let (got, expected) =
-        (without_facts(&output.stdout), String::from_utf8(expected).expect("it is text"));
-    assert_eq!(String::from_utf8_lossy(&got), expected);
 }

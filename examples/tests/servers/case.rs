@@ -152,6 +152,29 @@ macro_rules! cases {
 
 pub(crate) use cases;
 
+/// A case around a function that may block, which is given the witness and `start_response`.
+macro_rules! blocking {
+    ($f:expr) => {{
+        fn app(
+            witness: $crate::witness::Witness,
+        ) -> ::std::boxed::Box<dyn ::gateway_core::Application> {
+            use ::gateway_core::{Environ, IntoApplication, Response, Result, StartResponse};
+
+            let app = move |_: Environ, start_response: StartResponse| -> Result<Response> {
+                let f: fn(&$crate::witness::Witness, StartResponse) -> Result<Response> = $f;
+                f(&witness, start_response)
+            };
+            app.boxed()
+        }
+        $crate::case::Case::new(app)
+    }};
+}
+
+pub(crate) use blocking;
+
+/// The plainest request.
+pub(crate) const GET: &str = "GET / HTTP/1.1\nHost: test\n\n";
+
 /// The head of a 200 with a plain text of unknown length.
 pub(crate) const CHUNKED: &str = "HTTP/1.1 200 OK\nDate: *\nServer: *\n\
                                   Transfer-Encoding: chunked\ncontent-type: text/plain\n\n";

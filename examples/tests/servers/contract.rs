@@ -1,15 +1,15 @@
-//! `write`, `restart`, hooks, early hints, errors, panics.
+//! `write`, `restart`, early hints, and heads that are not as they should be.
 
-use std::io;
+use std::sync::Arc;
 
 use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LINK};
 use gateway_core::http::{HeaderValue, StatusCode};
 use gateway_core::{
     Application, ApplicationError, Body, Environ, Error, IntoApplication, ReasonPhrase, Reply,
-    Response, Result, StartResponse, inline,
+    Response, Result, StartResponse,
 };
 
-use crate::case::{CHUNKED, Case, cases, closing, ok, page, text, with};
+use crate::case::{CHUNKED, Case, GET, blocking, cases, closing, ok, page, text, with};
 use crate::witness::Witness;
 
 cases![
@@ -22,43 +22,16 @@ cases![
     restart_before_the_head,
     restart_after_the_head,
     recovery_from_an_error,
+    recovery_after_the_head,
     late_edit_of_the_head,
     early_hints,
     early_hints_on_http_1_0,
-    recovery_after_the_head,
-    head_hooks_innermost_first,
-    head_hooks_see_an_error,
-    head_hooks_with_write,
-    end_hooks,
-    error_with_a_status,
-    error_without_one,
-    error_after_the_head,
-    panic_in_a_call,
-    panic_in_a_future,
-    panic_in_a_blocking_job,
-    panic_after_the_head,
-    panic_in_an_iterator,
+    early_hints_after_the_head,
     reason_phrase,
     status_100,
     hop_by_hop_fields,
     contradicting_lengths,
 ];
-
-const GET: &str = "GET / HTTP/1.1\nHost: test\n\n";
-
-/// A case around a function that may block.
-macro_rules! blocking {
-    ($f:expr) => {{
-        fn app(witness: Witness) -> Box<dyn Application> {
-            (move |_: Environ, start_response: StartResponse| -> Result<Response> {
-                let f: fn(&Witness, StartResponse) -> Result<Response> = $f;
-                f(&witness, start_response)
-            })
-            .boxed()
-        }
-        Case::new(app)
-    }};
-}
 
 const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
@@ -197,6 +170,22 @@ fn recovery_from_an_error() -> Case {
     Case::new(app).send(GET).answers(ok("later").replace("200 OK", "503 Service Unavailable"))
 }
 
+fn recovery_after_the_head() -> Case {
+    blocking!(|witness, start_response| {
+        let recovery = start_response.recovery();
+        let mut response = text(start_response, Body::Empty);
+        response.write("some")?;
+        match recovery.start(StatusCode::OK, (), Error::application("no")) {
+            Ok(_) => witness.note("a second head"),
+            Err(_) => witness.note("no second head"),
+        }
+        Ok(response)
+    })
+    .send(GET)
+    .answers(format!("{CHUNKED}4\nsome\n0\n\n"))
+    .notes(["no second head"])
+}
+
 fn late_edit_of_the_head() -> Case {
     blocking!(|witness, start_response| {
         let mut response = text(start_response, Body::Empty);
@@ -237,210 +226,21 @@ fn early_hints_on_http_1_0() -> Case {
     Case::new(hint).send("GET / HTTP/1.0\n\n").open("gate").answers_and_closes(answer)
 }
 
-fn recovery_after_the_head() -> Case {
-    fn app(witness: Witness) -> Box<dyn Application> {
-        (move |_: Environ, start_response: StartResponse| -> Result<Response> {
-            let recovery = start_response.recovery();
-            let mut response = text(start_response, Body::Empty);
-            response.write("some")?;
-            match recovery.start(StatusCode::OK, (), Error::application("no")) {
-                Ok(_) => witness.note("a second head"),
-                Err(_) => witness.note("no second head"),
-            }
-            Ok(response)
-        })
-        .boxed()
-    }
-    Case::new(app).send(GET).answers(format!("{CHUNKED}4\nsome\n0\n\n")).notes(["no second head"])
-}
-
-/// Puts two hooks around what `inside` answers.
-fn hooked(
-    witness: &Witness,
-    start_response: StartResponse,
-    inside: impl FnOnce(StartResponse) -> Result<Response>,
-) -> Result<Response> {
-    for name in ["outer", "inner"] {
-        let noting = witness.clone();
-        start_response.on_head(move |head| {
-            noting.note(format_args!("{name} head: {}", head.status.as_u16()));
-            head.headers.insert("x-last", HeaderValue::from_static(name));
-        });
-    }
-    inside(start_response)
-}
-
-fn head_hooks_innermost_first() -> Case {
+/// They come too late, and nothing of them is sent.
+fn early_hints_after_the_head() -> Case {
     blocking!(|witness, start_response| {
-        hooked(witness, start_response, |start_response| Ok(text(start_response, "hello")))
+        // No application can do it with what it is given, but its server's handles can.
+        let exchange = start_response.start(StatusCode::OK, ()).into_parts().exchange;
+        let late = StartResponse::new(Arc::clone(&exchange));
+        let mut response = text(StartResponse::new(exchange), "body");
+        response.write("some")?;
+        late.early_hints([(LINK, "</style.css>")]);
+        witness.note("hinted");
+        Ok(response)
     })
     .send(GET)
-    .answers(with(&ok("hello"), "x-last: outer"))
-    .notes(["inner head: 200", "outer head: 200"])
-}
-
-fn head_hooks_see_an_error() -> Case {
-    blocking!(|witness, start_response| {
-        hooked(witness, start_response, |_| Err(Error::application("out of order")))
-    })
-    .send(GET)
-    .answers(with(&page(FAILED), "x-last: outer"))
-    .notes(["inner head: 500", "outer head: 500"])
-    .logs(["GET /: the application failed with 500 Internal Server Error: out of order"])
-}
-
-fn head_hooks_with_write() -> Case {
-    blocking!(|witness, start_response| {
-        hooked(witness, start_response, |start_response| {
-            let mut response = text(start_response, Body::Empty);
-            response.write("some")?;
-            Ok(response)
-        })
-    })
-    .send(GET)
-    .answers(with(CHUNKED, "x-last: outer") + "4\nsome\n0\n\n")
-    .notes(["inner head: 200", "outer head: 200"])
-}
-
-fn end_hooks() -> Case {
-    fn app(witness: Witness) -> Box<dyn Application> {
-        inline(move |environ, start_response| {
-            witness.watch_end(&start_response);
-            match environ.raw_path_info() {
-                "/error" => Err(Error::with_status(StatusCode::NOT_FOUND, "no such page")),
-                _ => {
-                    Ok(text(start_response, Body::iter(["one", "two"].map(|data| Ok(data.into())))))
-                }
-            }
-        })
-        .boxed()
-    }
-    Case::new(app)
-        .send(GET)
-        .noted("end: 200, 6 bytes, clean")
-        .send("GET /error HTTP/1.1\nHost: test\n\n")
-        .noted("end: 404, 14 bytes, answered: the application failed with 404 Not Found")
-        .send("HEAD / HTTP/1.1\nHost: test\n\n")
-        .answers(
-            [
-                format!("{CHUNKED}3\none\n3\ntwo\n0\n\n"),
-                page(StatusCode::NOT_FOUND),
-                CHUNKED.to_owned(),
-            ]
-            .concat(),
-        )
-        .notes([
-            "end: 200, 6 bytes, clean",
-            "end: 404, 14 bytes, answered: the application failed with 404 Not Found",
-            "end: 200, 0 bytes, clean",
-        ])
-}
-
-/// The status is for the peer, the cause is not; what the application chose is not logged.
-fn error_with_a_status() -> Case {
-    blocking!(|_, _| Err(Error::with_status(StatusCode::FORBIDDEN, "a secret reason")))
-        .send(GET)
-        .answers(page(StatusCode::FORBIDDEN))
-}
-
-fn error_without_one() -> Case {
-    blocking!(|_, _| Err(io::Error::other("the disk is on fire").into()))
-        .send(GET.repeat(2))
-        .answers(page(FAILED).repeat(2))
-        .logs(["GET /: input or output failed: the disk is on fire"; 2])
-}
-
-fn error_after_the_head() -> Case {
-    blocking!(|witness, start_response| {
-        witness.watch_end(&start_response);
-        text(start_response, Body::Empty).write("some")?;
-        Err(Error::application("out of order"))
-    })
-    .send(GET)
-    .answers_and_closes(format!("{CHUNKED}4\nsome\n"))
-    .notes(["end: 200, 4 bytes, the application failed with 500 Internal Server Error"])
-    .logs(["GET /: the application failed with 500 Internal Server Error: out of order"])
-}
-
-const PANICKED: &str = "GET /: the application panicked: oh no";
-
-/// The server goes on, on the same connection.
-fn panic_in_a_call() -> Case {
-    fn app(witness: Witness) -> Box<dyn Application> {
-        inline(move |environ, start_response| {
-            witness.watch_end(&start_response);
-            match environ.raw_path_info() {
-                "/" => panic!("oh no"),
-                _ => Ok(text(start_response, "fine")),
-            }
-        })
-        .boxed()
-    }
-    Case::new(app)
-        .send(GET)
-        .until(page(FAILED))
-        .send("GET /again HTTP/1.1\nHost: test\n\n")
-        .answers(page(FAILED) + &ok("fine"))
-        .notes([
-            "end: 500, 26 bytes, answered: the application panicked: oh no",
-            "end: 200, 4 bytes, clean",
-        ])
-        .logs([PANICKED])
-}
-
-fn oh_no() -> Result<Response> {
-    panic!("oh no")
-}
-
-fn panic_in_a_future() -> Case {
-    fn app(witness: Witness) -> Box<dyn Application> {
-        (move |_: Environ, _: StartResponse| {
-            let token = witness.token("future");
-            async move {
-                let _token = token;
-                oh_no()
-            }
-        })
-        .boxed()
-    }
-    Case::new(app)
-        .send(GET.repeat(2))
-        .answers(page(FAILED).repeat(2))
-        .notes(["future dropped"; 2])
-        .logs([PANICKED; 2])
-}
-
-fn panic_in_a_blocking_job() -> Case {
-    blocking!(|_, _| panic!("oh no"))
-        .send(GET.repeat(2))
-        .answers(page(FAILED).repeat(2))
-        .logs([PANICKED; 2])
-}
-
-fn panic_after_the_head() -> Case {
-    blocking!(|_, start_response| {
-        text(start_response, Body::Empty).write("some")?;
-        panic!("oh no")
-    })
-    .send(GET)
-    .answers_and_closes(format!("{CHUNKED}4\nsome\n"))
-    .logs([PANICKED])
-}
-
-fn panic_in_an_iterator() -> Case {
-    blocking!(|witness, start_response| {
-        let token = witness.token("body");
-        let mut data = Some("some");
-        let body = Body::iter(std::iter::from_fn(move || {
-            let _ = &token;
-            Some(Ok(data.take().expect("oh no").into()))
-        }));
-        Ok(text(start_response, body))
-    })
-    .send(GET)
-    .answers_and_closes(format!("{CHUNKED}4\nsome\n"))
-    .notes(["body dropped"])
-    .logs([PANICKED])
+    .answers(format!("{CHUNKED}4\nsome\n4\nbody\n0\n\n"))
+    .notes(["hinted"])
 }
 
 fn reason_phrase() -> Case {

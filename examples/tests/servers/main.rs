@@ -9,28 +9,39 @@
 //! | methods, framing of requests, keep-alive, pipelining, HTTP/1.0 | [`requests`] |
 //! | kinds of bodies, declared lengths, trailers, bodiless statuses | [`bodies`] |
 //! | `Expect: 100-continue` | [`expectations`] |
-//! | `write`, `restart`, hooks, early hints, errors, panics | [`contract`] |
+//! | `write`, `restart`, early hints, heads that cannot be sent | [`contract`] |
+//! | hooks for the head and for the end | [`hooks`] |
+//! | errors and panics | [`faults`] |
+//! | HEAD, 204 and 304 | [`bodiless`] |
 //! | 101 and what follows | [`upgrades`] |
 //! | clients that leave in each phase | [`departures`] |
 //! | clients and applications that are slow, or never read | [`pressure`] |
 //! | handles that an application kept | [`leftovers`] |
 //! | blocking where it must not | [`reactor`] |
 //! | curl as the client | [`curl`] |
+//! | what the `environ` example answers to outside probes | [`probe`] |
 //! | the examples' binaries, with their command lines | [`binaries`] |
+//! | the server among the examples | [`own_server`] |
 
 mod binaries;
 mod bodies;
+mod bodiless;
 mod case;
 mod client;
 mod contract;
 mod curl;
 mod departures;
 mod expectations;
+mod faults;
+mod hooks;
 mod leftovers;
 mod outcome;
+mod own_server;
 mod pressure;
+mod probe;
 mod reactor;
 mod requests;
+mod running;
 mod site;
 mod upgrades;
 mod witness;
