@@ -18,12 +18,14 @@ mod client;
 mod lint;
 mod rule;
 mod rules;
+mod spec;
 pub mod suite;
 
 pub use client::{TestClient, TestRequest, TestResponse};
 pub use lint::{Lint, Violation, Violations};
 pub use rule::{Check, Level, Rule, Topic};
 pub use rules::{application::APPLICATION, boundary::BOUNDARY, rules, server::SERVER};
+pub use spec::spec;
 pub use suite::{Claims, Dialled, Feature, Harness, Report, Running, ServerHarness};
 pub use suite::{assert_rule, run_rule, suite, table};
 

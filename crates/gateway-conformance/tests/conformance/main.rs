@@ -13,4 +13,5 @@ mod lint;
 mod rules;
 mod servers;
 mod silent;
+mod spec;
 mod transparent;
