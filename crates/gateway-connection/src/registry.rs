@@ -6,13 +6,10 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Phase;
-use crate::slot::{Slot, millis};
-
-/// Connections younger than this, and idle ones that were busy so recently, are not evicted.
-const SPARED: Duration = Duration::from_secs(1);
+use crate::slot::{SPARED_MILLIS, Slot, millis};
 
 /// All live connections of a server. `E` is what ends one: a socket, or a way to notify a task.
 ///
@@ -163,7 +160,6 @@ impl<E> Registry<E> {
             return Vec::new();
         }
         let wanted = excess + self.max / 64;
-        let spared = u64::try_from(SPARED.as_millis()).unwrap_or(u64::MAX);
         let mut candidates: Vec<_> = inner
             .slots
             .iter()
@@ -175,7 +171,7 @@ impl<E> Registry<E> {
                     _ => return None,
                 };
                 let age = now.saturating_sub(slot.since());
-                (age >= spared).then_some((Reverse(idle), Reverse(age), slot))
+                (age >= SPARED_MILLIS).then_some((Reverse(idle), Reverse(age), slot))
             })
             .collect();
         if candidates.len() > wanted {
@@ -188,13 +184,14 @@ impl<E> Registry<E> {
             slot.set_evicted();
         }
         if evictees.len() < wanted {
-            inner.scan_from = now + spared / 20;
+            inner.scan_from = now + SPARED_MILLIS / 20;
         }
         evictees
     }
 
     /// The connections that wait for a request or for the rest of its head: the first to be ended
-    /// at a shutdown, and again while it lasts, since others come to this.
+    /// at a shutdown, and again while it lasts, since others come to this and some are
+    /// [spared](Slot::is_spared) for a moment.
     pub fn idle_and_heads(&self) -> Vec<Arc<Slot<E>>> {
         self.select(|slot| matches!(slot.phase(), Phase::Idle | Phase::Head))
     }
@@ -265,6 +262,7 @@ impl<E> Drop for Permit<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// A registry and a clock that only the test moves.
     struct World {
@@ -415,6 +413,20 @@ mod tests {
         assert_eq!(world.evictees(), [], "that nobody could go is remembered for a moment");
         world.pass(50);
         assert_eq!(world.evictees().len(), 2);
+    }
+
+    #[test]
+    fn a_head_is_spared_for_a_second_and_an_idle_connection_is_not() {
+        let mut world = World::new(8);
+        world.connect(2);
+        world.note(1, Phase::Idle);
+        world.pass(999);
+        assert!(world.permits[0].is_spared(world.now));
+        assert!(!world.permits[1].is_spared(world.now));
+        world.note(1, Phase::Head);
+        world.pass(1);
+        assert!(!world.permits[0].is_spared(world.now));
+        assert!(world.permits[1].is_spared(world.now));
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::Phase;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
+/// Heads that began so recently are not asked to end, and neither are connections evicted that were
+/// busy so recently; in milliseconds.
+pub(crate) const SPARED_MILLIS: u64 = 1_000;
+
 /// One live connection, shared by its transport, which notes what it does, and the registry.
 ///
 /// What it does and its deadline are stored separately and without order: who looks at them later
@@ -109,6 +113,14 @@ impl<E> Slot<E> {
     /// Whether [`Registry::evictees`](crate::Registry::evictees) has named it.
     pub fn is_evicted(&self) -> bool {
         self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Whether its request began so recently that it is not asked to end: it has just connected, or
+    /// the first bytes of a head have just come. Those who connect while a server is being replaced
+    /// would otherwise find a connection that ends before they could ask.
+    pub fn is_spared(&self, now: Instant) -> bool {
+        self.phase() == Phase::Head
+            && millis(self.epoch, now).saturating_sub(self.since()) < SPARED_MILLIS
     }
 
     /// What ends it.

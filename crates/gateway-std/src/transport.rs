@@ -93,13 +93,18 @@ impl StdTransport {
     /// on. What is there has been read.
     fn gives_up(&self) -> bool {
         match self.slot.phase() {
-            Phase::Idle | Phase::Head if self.is_draining() => {
+            Phase::Idle | Phase::Head if self.is_draining() && !self.is_spared() => {
                 self.given_up.store(true, Ordering::Relaxed);
                 true
             }
             Phase::Closing => self.given_up.load(Ordering::Relaxed),
             _ => false,
         }
+    }
+
+    /// Whether it has a moment yet, though the server ends: it began its request just now.
+    fn is_spared(&self) -> bool {
+        !self.slot.is_evicted() && self.slot.is_spared(self.shared.clock.refresh())
     }
 
     /// How long to wait in one call.

@@ -101,6 +101,7 @@ impl Heart {
             () = self.empty() => {}
             () = stop.grace_over() => {}
             () = self.look_after() => {}
+            () = self.end_idle() => {}
         }
         let cut = self.registry.in_exchange();
         drop(cut_at_last);
@@ -158,6 +159,16 @@ impl Heart {
                 if slot.end().flags() & DUE == 0 {
                     slot.end().raise(DUE);
                 }
+            }
+        }
+    }
+
+    /// Asks those to end, again and again, who were spared when the server began to end.
+    async fn end_idle(&self) {
+        loop {
+            sleep(LOOK).await;
+            for slot in self.registry.idle_and_heads() {
+                slot.end().raise(END);
             }
         }
     }

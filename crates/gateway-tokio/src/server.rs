@@ -80,10 +80,11 @@ const WORKER_QUEUE: usize = 1024;
 /// # Stopping
 ///
 /// [`handle`](Server::handle) stops the server. Who waits in the backlog is accepted once more if
-/// there is room, then the listener is closed. Connections without a request in flight end at once, the
-/// others after their response, which says so. When the grace is
-/// over, `Pending` replies are dropped, what remains is cut, and workers that still run are left to
-/// their ends and counted.
+/// there is room, then the listener is closed. Connections that wait for their next request end at
+/// once; those that have begun one, or have just connected, have a second from then on to send its
+/// head; the others end after their response, which says so. When the grace is over, `Pending`
+/// replies are dropped, what remains is cut, and workers that still run are left to their ends and
+/// counted.
 pub struct TokioServer {
     listener: Listener,
     settings: Settings,

@@ -158,7 +158,10 @@ impl<S: Socket> TokioTransport<S> {
             }
             self.signals().lower(DUE);
         }
-        if up & END != 0 && matches!(self.slot.phase(), Phase::Idle | Phase::Head) {
+        if up & END != 0
+            && matches!(self.slot.phase(), Phase::Idle | Phase::Head)
+            && !self.slot.is_spared(now())
+        {
             return Poll::Ready(Ok(()));
         }
         Poll::Pending

@@ -289,6 +289,22 @@ fn who_waits_for_a_request_ends_when_the_server_wants_it() {
 }
 
 #[test]
+fn a_head_that_has_just_begun_is_waited_for_at_a_shutdown() {
+    let pair = unix();
+    pair.shared.shutdown(Duration::from_secs(1000));
+    assert!(!pair.transport.gives_up());
+    let now = pair.shared.clock.refresh();
+    let early = pair.shared.clock.millis();
+    while pair.shared.clock.refresh() < now + Duration::from_millis(1_000) {
+        thread::park_timeout(Duration::from_millis(100));
+    }
+    assert!(pair.transport.gives_up());
+    pair.permit.note_late(Phase::Idle, None, 0, early);
+    pair.transport.note(Phase::Head, None);
+    assert!(!pair.transport.gives_up(), "a head of its own second");
+}
+
+#[test]
 fn what_came_before_that_is_read_and_so_is_its_body() {
     fn check<P: Read + Write + Send + 'static>(mut pair: Pair<P>, want: Want, phase: Phase) {
         pair.transport.note(phase, None);

@@ -25,7 +25,7 @@ fn a_stop_before_the_start_holds() {
 }
 
 #[test]
-fn idle_connections_and_unfinished_heads_end_at_once() {
+fn idle_connections_and_unfinished_heads_are_not_waited_for() {
     let running = Running::start(server(), path);
     let mut idle = running.connect();
     assert_eq!(idle.get("/"), "/");
@@ -40,6 +40,24 @@ fn idle_connections_and_unfinished_heads_end_at_once() {
     }
     let told = unfinished.rest().expect("a clean end");
     assert!(!told.contains(" 200 "), "{told}");
+}
+
+/// A client may be between connecting and asking when a server is replaced by another one.
+#[test]
+fn who_has_just_connected_may_still_ask() {
+    let running = Running::start(server(), path);
+    let mut silent = running.connect();
+    let mut newcomer = running.connect();
+    // Both are accepted: this one is behind them in the backlog.
+    assert_eq!(running.get("/"), "/");
+    running.handle.shutdown(LONG);
+    while TcpStream::connect(running.address).is_ok() {}
+    newcomer.ask("/late");
+    let (head, body) = newcomer.response().expect("an answer");
+    assert_eq!(body, "/late");
+    assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
+    assert_eq!(silent.rest().expect("a clean end"), "");
+    assert_eq!(running.join(), Stopped::new(0, 0));
 }
 
 #[test]

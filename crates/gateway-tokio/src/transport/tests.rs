@@ -278,9 +278,9 @@ async fn so_it_is_with_a_file() {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_in_time_is_read_though_the_reactor_was_busy() {
-    for flag in [DUE, END] {
+    for (flag, phase) in [(DUE, Phase::Head), (END, Phase::Idle)] {
         let mut rig = tcp();
-        rig.transport.note(Phase::Head, Some(now()));
+        rig.transport.note(phase, Some(now()));
         assert!(rig.try_read(&mut BytesMut::new()).await.is_pending());
         rig.peer.write_all(b"GET /").unwrap();
         rig.permit.end().raise(flag);
@@ -300,6 +300,17 @@ async fn whoever_waits_is_woken_when_a_flag_goes_up() {
     assert_eq!(rig.read().await.unwrap(), b"");
     raised.await.unwrap();
     assert!(rig.transport.is_draining());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_has_just_begun_is_waited_for_at_an_end() {
+    let mut rig = unix();
+    rig.permit.end().raise(END);
+    assert!(rig.try_read(&mut BytesMut::new()).await.is_pending());
+    rig.peer.write_all(b"GET").unwrap();
+    assert_eq!(rig.read().await.unwrap(), b"GET");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(rig.read().await.unwrap(), b"");
 }
 
 #[tokio::test]

@@ -140,6 +140,25 @@ fn a_server_may_be_stopped_before_it_serves() {
     assert_eq!((stopped.cut, stopped.left_running), (0, 0));
 }
 
+/// A client may be between connecting and asking when a server is replaced by another one.
+#[test]
+fn who_has_just_connected_may_still_ask() {
+    let mut server = start(server().threads(2), path);
+    let [mut silent, mut newcomer, mut last] = [(); 3].map(|()| server.connect());
+    // All are accepted: this one was the last in the backlog.
+    assert_eq!(last.get("/").status, 200);
+    server.handle.shutdown(GRACE);
+    while server.is_listening() {}
+    newcomer.ask("/late");
+    let answer = newcomer.answer().unwrap();
+    assert_eq!(answer.body, b"/late");
+    assert!(answer.head.contains("connection: close"), "{}", answer.head);
+    assert!(silent.ends());
+    drop([silent, newcomer, last]);
+    let stopped = server.wait();
+    assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+}
+
 #[test]
 fn whoever_waits_in_the_backlog_is_served() {
     let server = server().threads(2);
