@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::options::{RunOptions, ServeOptions};
+
+/// Serves directories, and applications by their names, on Gateway's HTTP servers.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, after_long_help = MORE, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// The config file [default: gateway.toml in the current directory, if it is there]
+    #[arg(long, global = true, env = "GATEWAY_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the files of a directory
+    #[command(after_help = SERVE_EXAMPLES, after_long_help = SERVE_MORE)]
+    Serve(Box<ServeOptions>),
+    /// Build and run an application by its name
+    #[command(after_help = RUN_EXAMPLES, after_long_help = RUN_MORE)]
+    Run(Box<RunOptions>),
+    /// Print the completions for a shell
+    #[command(after_help = "Example: gateway completions bash > \
+        ~/.local/share/bash-completion/completions/gateway")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page, of the command or of one of its subcommands
+    #[command(after_help = "Example: gateway man serve | man -l -")]
+    Man {
+        /// Which subcommand
+        command: Option<String>,
+    },
+}
+
+/// How every help ends.
+macro_rules! more {
+    () => {
+        "\
+Where a value comes from:
+  A flag goes before an environment variable, that before the config file, and that before the
+  default. The variable of --some-flag is GATEWAY_SOME_FLAG. In gateway.toml, each subcommand has a
+  table with the same names as its flags; paths are relative to the current directory:
+
+    [serve]
+    dir = \"public\"
+    port = 8080
+    spa = true                        # or \"app.html\"
+    cors = [\"https://app.example\"]
+
+Output:
+  The access log goes to standard output, everything else to standard error. Colours are for
+  terminals only, and not where NO_COLOR is set.
+
+Signals:
+  Ctrl-C (SIGINT) and SIGTERM let requests finish for 25 seconds; a second one ends at once.
+
+Exit codes:
+  0        done, or stopped by a signal
+  1        the server failed
+  2        an argument, an environment variable or the config file is wrong
+  3        the address cannot be had: in use, not permitted, not of this machine
+  4        the directory, or a page in it, cannot be served
+  5        there is no such crate or path, or it is no application
+  6        the build failed
+  130 143  ended at once, by a second SIGINT or SIGTERM"
+    };
+}
+
+macro_rules! serve_examples {
+    () => {
+        "\
+Examples:
+  gateway serve                                 this directory, on http://127.0.0.1:8000/
+  gateway serve public --port 8080              another directory and port
+  gateway serve --bind 0.0.0.0 --qr             for the phone beside you
+  gateway serve --auth 'ada:$PASSWORD'          whoever knows the password in $PASSWORD
+  gateway serve dist --spa --cache no-cache --cache '/assets: max-age=31536000, immutable'
+  gateway serve --log json > access.log"
+    };
+}
+
+macro_rules! run_examples {
+    () => {
+        "\
+Examples:
+  gateway run examples:hello::app                a function of a package in this workspace
+  gateway run .:app --server tokio --trace       of the crate in this directory
+  gateway run ../shop:build --reload             built anew when its sources change"
+    };
+}
+
+const MORE: &str = more!();
+const SERVE_EXAMPLES: &str = serve_examples!();
+const SERVE_MORE: &str = concat!(serve_examples!(), "\n\n", more!());
+
+const RUN_EXAMPLES: &str = run_examples!();
+const RUN_MORE: &str = concat!(run_examples!(), "\n\n", more!());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

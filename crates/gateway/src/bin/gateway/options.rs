@@ -1,0 +1,248 @@
+//! What can be chosen, by flag, environment variable or config file.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+use gateway::middleware::LogFormat;
+use serde::{Deserialize, Deserializer};
+
+/// The first that says something, field by field; a field that is not listed does not compile.
+macro_rules! or {
+    ($options:ident, $first:expr, $second:expr, { $($field:ident),* $(,)? }) => {
+        $options { $($field: $first.$field.or($second.$field)),* }
+    };
+}
+
+/// What `gateway serve` can be told. Nothing is filled in yet: defaults come last.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ServeOptions {
+    /// The directory [default: the current one]
+    #[arg(env = "GATEWAY_DIR", value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// The port; 0 for any free one, which is printed [default: 8000]
+    #[arg(long, short, env = "GATEWAY_PORT", value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+
+    /// The address or name to listen on; 0.0.0.0 or :: for the network; or unix:PATH
+    /// [default: 127.0.0.1]
+    #[arg(long, short, env = "GATEWAY_BIND", value_name = "ADDRESS")]
+    pub(crate) bind: Option<String>,
+
+    /// The server: a thread for each connection, or Tokio [default: std]
+    #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
+    pub(crate) server: Option<ServerChoice>,
+
+    /// Show the address as a QR code
+    #[arg(long, env = "GATEWAY_QR", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new(),
+        hide_possible_values = true)]
+    pub(crate) qr: Option<bool>,
+
+    /// Ask for a user and a password: user:PASSWORD, user:@FILE or user:$VARIABLE. Others can see a
+    /// password that is in the command line
+    #[arg(long, env = "GATEWAY_AUTH", value_name = "USER:PASSWORD", hide_env_values = true)]
+    pub(crate) auth: Option<String>,
+
+    /// Answer with this page where a path names nothing, for applications that route in the browser
+    /// [without FILE: index.html]
+    #[arg(long, env = "GATEWAY_SPA", value_name = "FILE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    #[serde(deserialize_with = "text_or_bool")]
+    pub(crate) spa: Option<String>,
+
+    /// The page that is sent with a 404
+    #[arg(long = "404", env = "GATEWAY_404", value_name = "FILE")]
+    #[serde(rename = "404")]
+    pub(crate) not_found: Option<String>,
+
+    /// The index file of a directory, the first that is there [default: index.html]
+    #[arg(long, env = "GATEWAY_INDEX", value_name = "NAME", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) index: Option<Vec<String>>,
+
+    /// The Cache-Control of files; for some only, '/PREFIX: VALUE'. May be repeated
+    #[arg(long, env = "GATEWAY_CACHE", value_name = "VALUE")]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) cache: Option<Vec<String>>,
+
+    /// Let scripts of these origins read, like https://app.example; * for all
+    #[arg(long, env = "GATEWAY_CORS", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
+    pub(crate) cors: Option<Vec<String>>,
+
+    /// The charset that text is said to have; none to say nothing [default: utf-8]
+    #[arg(long, env = "GATEWAY_CHARSET", value_name = "NAME")]
+    pub(crate) charset: Option<String>,
+
+    /// Serve names that begin with a dot
+    #[arg(long, env = "GATEWAY_HIDDEN", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) hidden: Option<bool>,
+
+    /// Follow symbolic links out of the directory
+    #[arg(long, env = "GATEWAY_FOLLOW_SYMLINKS", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) follow_symlinks: Option<bool>,
+
+    /// Do not list directories
+    #[arg(long, env = "GATEWAY_NO_LISTING", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) no_listing: Option<bool>,
+
+    /// Send NAME.br, NAME.zst or NAME.gz in place of NAME to those who accept it
+    #[arg(long, env = "GATEWAY_PRECOMPRESSED", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) precompressed: Option<bool>,
+
+    /// Compress on the fly, with brotli or gzip
+    #[arg(long, env = "GATEWAY_COMPRESS", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) compress: Option<bool>,
+
+    /// The access log, on standard output [default: common]
+    #[arg(long, env = "GATEWAY_LOG", value_name = "FORMAT")]
+    pub(crate) log: Option<LogChoice>,
+
+    /// Show each request and response, like curl -v; bodies by size, credentials masked
+    #[arg(long, env = "GATEWAY_TRACE", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) trace: Option<bool>,
+
+    /// Let files be uploaded: not built yet
+    #[arg(long, env = "GATEWAY_UPLOAD", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) upload: Option<bool>,
+
+    /// Reserved for TLS: not built yet
+    #[arg(long, env = "GATEWAY_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Reserved for TLS: not built yet
+    #[arg(long, env = "GATEWAY_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// What `gateway run` can be told.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RunOptions {
+    /// A package of this workspace, or the path to a crate; and the path in its library to a
+    /// function, a static, or a function that returns an application
+    #[arg(env = "GATEWAY_APP", value_name = "CRATE:PATH")]
+    pub(crate) app: Option<String>,
+
+    /// Where to listen, HOST:PORT or unix:PATH; port 0 is any free one [default: 127.0.0.1:8000]
+    #[arg(long, short, env = "GATEWAY_ADDR", value_name = "ADDRESS")]
+    pub(crate) addr: Option<String>,
+
+    /// The server: a thread for each connection, or Tokio [default: std]
+    #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
+    pub(crate) server: Option<ServerChoice>,
+
+    /// Build and start the application anew when its sources change
+    #[arg(long, env = "GATEWAY_RELOAD", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) reload: Option<bool>,
+
+    /// Build with optimizations
+    #[arg(long, env = "GATEWAY_RELEASE", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) release: Option<bool>,
+
+    /// The access log, on standard output [default: common]
+    #[arg(long, env = "GATEWAY_LOG", value_name = "FORMAT")]
+    pub(crate) log: Option<LogChoice>,
+
+    /// Show each request and response, like curl -v; bodies by size, credentials masked
+    #[arg(long, env = "GATEWAY_TRACE", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+    pub(crate) trace: Option<bool>,
+}
+
+impl RunOptions {
+    /// What is said here, and for the rest what `fallback` says.
+    pub(crate) fn or(self, fallback: RunOptions) -> RunOptions {
+        or!(RunOptions, self, fallback, { app, addr, server, reload, release, log, trace })
+    }
+}
+
+impl ServeOptions {
+    /// What is said here, and for the rest what `fallback` says.
+    pub(crate) fn or(self, fallback: ServeOptions) -> ServeOptions {
+        or!(ServeOptions, self, fallback, {
+            dir, port, bind, server, qr, auth, spa, not_found, index, cache, cors, charset, hidden,
+            follow_symlinks, no_listing, precompressed, compress, log, trace, upload, tls_cert,
+            tls_key,
+        })
+    }
+}
+
+/// Which server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServerChoice {
+    #[default]
+    Std,
+    Tokio,
+}
+
+/// Which access log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogChoice {
+    #[default]
+    Common,
+    Combined,
+    Json,
+    Off,
+}
+
+impl LogChoice {
+    pub(crate) fn format(self) -> Option<LogFormat> {
+        match self {
+            LogChoice::Common => Some(LogFormat::Common),
+            LogChoice::Combined => Some(LogFormat::Combined),
+            LogChoice::Json => Some(LogFormat::Json),
+            LogChoice::Off => None,
+        }
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a string or a list of strings")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    }))
+}
+
+fn text_or_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a file's name, or true or false")]
+    enum TextOrBool {
+        Text(String),
+        Bool(bool),
+    }
+    Ok(Some(match TextOrBool::deserialize(from)? {
+        TextOrBool::Text(text) => text,
+        TextOrBool::Bool(bool) => bool.to_string(),
+    }))
+}

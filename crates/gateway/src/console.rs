@@ -1,0 +1,98 @@
+//! What people read: the one place that prints, and the one that knows of colours.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
+
+use gateway_core::ErrorStream;
+
+/// A colour or weight on a terminal.
+#[derive(Debug, Clone, Copy)]
+pub enum Style {
+    /// For what is looked for.
+    Bold,
+    /// For remarks.
+    Dim,
+    /// For complaints.
+    Red,
+    /// For responses.
+    Green,
+    /// For requests.
+    Cyan,
+}
+
+/// Writes to standard error. Whoever started the command may have stopped to listen, which is no
+/// reason not to serve.
+pub fn note(text: impl Display) {
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Says why the command ends.
+pub fn error(error: impl Display) {
+    note(format_args!("{} {error}", painted(Style::Red, "error:")));
+}
+
+/// Writes to standard output what was asked for.
+///
+/// # Errors
+///
+/// The system's, `BrokenPipe` among them.
+pub fn output(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Where the access log goes.
+pub fn access_lines() -> ErrorStream {
+    ErrorStream::new(|line: &str| {
+        let _ = output(format!("{line}\n").as_bytes());
+    })
+}
+
+/// Where a trace goes: requests, responses and remarks have a colour each.
+pub fn trace_lines() -> ErrorStream {
+    ErrorStream::new(|line: &str| match line.as_bytes().first() {
+        Some(b'<') => note(painted(Style::Cyan, line)),
+        Some(b'>') => note(painted(Style::Green, line)),
+        _ => note(painted(Style::Dim, line)),
+    })
+}
+
+/// `text` as it looks on standard error.
+pub fn painted(style: Style, text: &str) -> String {
+    if !*COLOURS {
+        return text.to_owned();
+    }
+    let code = match style {
+        Style::Bold => 1,
+        Style::Dim => 2,
+        Style::Red => 31,
+        Style::Green => 32,
+        Style::Cyan => 36,
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// `text` of somebody who has painted it, as it may stand on standard error.
+pub fn on_terminal(text: &str) -> Cow<'_, str> {
+    if *COLOURS {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split("\x1b[");
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        plain.push_str(part.split_once('m').map_or("", |(_, rest)| rest));
+    }
+    plain.into()
+}
+
+/// Source: no-color.org.
+static COLOURS: LazyLock<bool> = LazyLock::new(|| {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stderr().is_terminal()
+        && set("NO_COLOR").is_none()
+        && set("TERM").is_some_and(|term| term != "dumb")
+});

@@ -1,0 +1,11 @@
+//! The command as people meet it: real processes on the loopback interface.
+
+#![expect(clippy::unwrap_used, reason = "a test says by it what it takes for granted")]
+
+mod options;
+mod precedence;
+mod process;
+mod reload;
+mod run;
+mod serve;
+mod tiny;

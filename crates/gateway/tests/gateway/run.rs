@@ -1,0 +1,131 @@
+//! `gateway run`: what can be named, and what is said of what cannot.
+
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+
+use crate::process::{Server, gateway};
+use crate::tiny::Crate;
+
+const KINDS: &str = r#"
+use std::sync::LazyLock;
+use gateway_core::{*, http::StatusCode};
+
+pub fn sync(_: Environ, start: StartResponse) -> Result<Response> {
+    Ok(start.start(StatusCode::OK, ()).with_body("sync"))
+}
+
+pub mod inner {
+    use super::*;
+    pub async fn later(_: Environ, start: StartResponse) -> Result<Response> {
+        Ok(start.start(StatusCode::OK, ()).with_body("later"))
+    }
+}
+
+pub struct App(&'static str);
+impl Application for App {
+    fn call(&self, _: Environ, start: StartResponse) -> Reply {
+        start.start(StatusCode::OK, ()).with_body(self.0).into()
+    }
+}
+
+pub static STATIC: App = App("static");
+pub static LAZY: LazyLock<App> = LazyLock::new(|| App("lazy"));
+
+pub fn made() -> impl Application {
+    App("made")
+}
+
+pub fn made_of_a_function() -> impl IntoApplication<marker::IsApplication> {
+    App("function")
+}
+
+pub fn tried() -> std::result::Result<App, std::fmt::Error> {
+    Ok(App("tried"))
+}
+
+pub fn failing() -> std::result::Result<App, std::fmt::Error> {
+    Err(std::fmt::Error)
+}
+
+pub fn number(_: u8) -> u8 {
+    7
+}
+
+fn private() -> App {
+    App("private")
+}
+"#;
+
+#[test]
+fn whatever_becomes_an_application_is_run() {
+    let tiny = Crate::new("tiny-kinds", KINDS);
+    for (path, args, body) in [
+        ("sync", ["--server", "std"], "sync"),
+        ("sync", ["--server", "tokio"], "sync"),
+        ("inner::later", ["--server", "std"], "later"),
+        ("STATIC", ["--server", "std"], "static"),
+        ("LAZY", ["--server", "std"], "lazy"),
+        ("made", ["--server", "std"], "made"),
+        ("made_of_a_function", ["--server", "std"], "function"),
+        ("tried", ["--server", "tokio"], "tried"),
+    ] {
+        let mut server = Server::spawn(&mut tiny.run(path, &args));
+        let response = server.get("/", "");
+        assert!(response.ends_with(&format!("\r\n\r\n{body}")), "{path}: {response}");
+        assert!(response.contains(&format!("Server: gateway-{}/", args[1])), "{response}");
+        assert!(server.line().contains("\"GET / HTTP/1.1\" 200 "));
+        server.signal(Signal::TERM);
+        let (code, _, err) = server.end();
+        assert_eq!(code, Some(0), "{err}");
+    }
+}
+
+#[test]
+fn errors_say_which_half_failed() {
+    let tiny = Crate::new("tiny-errors", KINDS);
+    let check = |path: &str, code: i32, parts: &[&str]| {
+        let (said, exit) = tiny.refusal(path, &[]);
+        assert_eq!(exit, Some(code), "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{path}: {part} is missing in {said}");
+        }
+        assert!(!said.contains('\x1b'), "{said}");
+    };
+    let no =
+        |path: &str| format!("error: the crate `tiny-errors` has no `{path}` that can be used");
+    check("syn", 5, &[&no("syn"), "a function with a similar name exists"]);
+    check("iner::later", 5, &[&no("iner::later"), "could not find `iner`"]);
+    check("private", 5, &[&no("private"), "private"]);
+    let none = "is no application, and no function without arguments that returns one";
+    check("number", 5, &[none, "no application"]);
+    check("failing", 1, &["error: an error occurred when formatting an argument"]);
+
+    tiny.write("pub fn app( {");
+    check("app", 6, &["error: the build failed; the compiler's errors are above", "src/lib.rs:1"]);
+}
+
+#[test]
+fn what_is_wrong_is_found_before_anything_is_built() {
+    let tiny = Crate::new("tiny-early", KINDS);
+    let refused = |app: &str, args: &[&str]| {
+        let mut command = gateway(&tiny.directory);
+        command.arg("run").args((!app.is_empty()).then_some(app)).args(args);
+        let output = command.env("CARGO_NET_OFFLINE", "true").output().unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.code())
+    };
+    let usage = "error: write the application as CRATE:PATH, like examples:hello::app\n";
+    assert_eq!(refused("", &[]), (usage.to_owned(), Some(2)));
+    assert_eq!(refused("tiny-early", &[]), (usage.to_owned(), Some(2)));
+    let (near, code) = refused("tiny-erly:sync", &[]);
+    assert!(near.ends_with("; is it `tiny-early`?\n") && code == Some(5), "{near}");
+    let (path, code) = refused("../none:sync", &[]);
+    let missing = "error: there is no crate `../none` since ../none/Cargo.toml is missing\n";
+    assert_eq!((path.as_str(), code), (missing, Some(5)));
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (busy, code) = refused("tiny-early:sync", &["--addr", &address]);
+    assert!(busy.starts_with(&format!("error: cannot listen on {address}: the address is in use")));
+    assert_eq!((busy.lines().count(), code), (1, Some(3)), "{busy}");
+}
