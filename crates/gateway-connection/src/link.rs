@@ -310,7 +310,6 @@ impl<T: Transport> Link<T> {
         if let Poll::Ready(Ok(n)) = written {
             out.advance(n);
         }
-        let mut lost = [Output::default(), Output::default()];
         let mut state = self.lock();
         state.being_written = false;
         match written {
@@ -328,14 +327,10 @@ impl<T: Transport> Link<T> {
             }
             Poll::Ready(Err(_)) => state.failed = Some(Failure::Gone),
         }
-        if state.failed.is_some() {
-            lost = [mem::take(&mut out), mem::take(&mut state.out)];
-        }
-        if state.out.is_empty() {
-            state.out = out;
-        } else {
-            let later = mem::replace(&mut state.out, out);
-            state.out.append(later);
+        let lost = state.failed.is_some().then(|| (mem::take(&mut out), mem::take(&mut state.out)));
+        mem::swap(&mut state.out, &mut out);
+        if !out.is_empty() {
+            state.out.append(mem::take(&mut out));
         }
         let drained = state.out.is_empty();
         let awaited = mem::take(&mut state.writer_awaited);
