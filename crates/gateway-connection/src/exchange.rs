@@ -4,13 +4,14 @@ use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
-use gateway_core::http::HeaderMap;
+use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook, RequestFields};
+use gateway_core::http::{HeaderMap, Method, Version};
 use gateway_core::http_body::Frame;
 use gateway_core::{ApplicationError, Body, Error, Head, PeerError, Result};
-use gateway_http1::{Event, Timeout};
+use gateway_http1::{Event, Field, RequestHead, Span, Timeout};
 
 use crate::link::{Link, Read, State};
+use crate::request::keep;
 use crate::{Phase, Transport};
 
 /// The handle that `Environ`, `StartResponse`, `Response` and `Input` hold.
@@ -20,6 +21,53 @@ use crate::{Phase, Transport};
 pub(crate) struct ConnectionExchange<T> {
     pub(crate) link: Arc<Link<T>>,
     pub(crate) number: u64,
+    /// What it is about; nothing before its request has come.
+    pub(crate) about: Option<About>,
+    fields: RequestFields,
+}
+
+/// A request line, as the log names it.
+pub(crate) struct About {
+    method: Method,
+    pub(crate) version: Version,
+    target: Span,
+}
+
+impl<T> ConnectionExchange<T> {
+    pub(crate) fn new(link: Arc<Link<T>>, number: u64) -> ConnectionExchange<T> {
+        ConnectionExchange { link, number, about: None, fields: RequestFields::default() }
+    }
+
+    /// Takes note of its request.
+    #[inline]
+    pub(crate) fn begin(&mut self, request: &RequestHead, fields: &[Field]) {
+        self.about = Some(About {
+            method: request.method.clone(),
+            version: request.version,
+            target: request.target,
+        });
+        keep(&mut self.fields, request, fields);
+    }
+
+    /// Becomes the connection's next one. Keeping the head longer would keep the receive buffer from
+    /// being used again.
+    #[inline]
+    pub(crate) fn renew(&mut self, number: u64) {
+        self.number = number;
+        self.about = None;
+        self.fields.clear();
+    }
+
+    /// As the log names it.
+    pub(crate) fn name(&self) -> String {
+        match &self.about {
+            Some(About { method, target, .. }) => {
+                let target = String::from_utf8_lossy(target.of(self.fields.bytes()));
+                format!("{method} {target}")
+            }
+            None => "a request".to_owned(),
+        }
+    }
 }
 
 impl<T: Transport> ConnectionExchange<T> {
@@ -64,6 +112,11 @@ impl<T: Transport> ConnectionExchange<T> {
 impl<T: Transport> Exchange for ConnectionExchange<T> {
     fn connection(&self) -> &ConnectionInfo {
         &self.link.info
+    }
+
+    #[inline]
+    fn fields(&self) -> Option<&RequestFields> {
+        Some(&self.fields)
     }
 
     fn may_block(&self) -> bool {

@@ -1,18 +1,16 @@
 //! What the driver and the application's handles share of one connection.
 
-use std::fmt;
 use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use gateway_core::exchange::ConnectionInfo;
-use gateway_core::http::{Method, Version};
 use gateway_core::{ApplicationError, Body, Error, Head, PeerError, Result};
 use gateway_handler::Contract;
-use gateway_http1::{Connection, Output, RequestHead, Timeout};
+use gateway_http1::{Connection, Output, Timeout};
 
 use crate::wakers::Waiters;
 use crate::wire::EngineWire;
@@ -35,8 +33,6 @@ pub(crate) struct State {
     pub(crate) engine: Connection,
     pub(crate) contract: Contract,
     pub(crate) out: Output,
-    /// What the exchange is about.
-    pub(crate) about: Option<About>,
     /// Which exchange of the connection is on; handles of another one are void.
     pub(crate) number: u64,
     /// The receive buffer has been taken out by somebody who reads.
@@ -51,29 +47,6 @@ pub(crate) struct State {
     pub(crate) reader_awaited: bool,
     /// Writing has failed, which no later write can mend.
     pub(crate) failed: Option<Failure>,
-}
-
-/// A request, as the log names it.
-pub(crate) struct About {
-    method: Method,
-    pub(crate) version: Version,
-    target: Bytes,
-}
-
-impl About {
-    pub(crate) fn new(request: &RequestHead) -> About {
-        About {
-            method: request.method.clone(),
-            version: request.version,
-            target: request.bytes.slice(request.target.range()),
-        }
-    }
-}
-
-impl fmt::Display for About {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, String::from_utf8_lossy(&self.target))
-    }
 }
 
 /// Why nothing reaches the peer any more.
@@ -123,7 +96,6 @@ impl<T: Transport> Link<T> {
                 engine,
                 contract: Contract::default(),
                 out: Output::default(),
-                about: None,
                 number: 0,
                 being_read: false,
                 being_written: false,
@@ -225,13 +197,19 @@ impl<T: Transport> Link<T> {
     }
 
     fn give_back(&self, buffer: BytesMut, polled: &Poll<io::Result<usize>>) -> Read {
+        let Poll::Ready(outcome) = polled else {
+            let mut state = self.lock();
+            state.being_read = false;
+            state.engine.put_back(buffer);
+            return Read::Some;
+        };
         let now = self.transport.now();
         let mut state = self.lock();
         state.being_read = false;
         state.engine.receive(buffer, now);
-        match polled {
-            Poll::Ready(Ok(0)) => state.engine.receive_eof(),
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+        match outcome {
+            Ok(0) => state.engine.receive_eof(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 return Read::TimedOut(state.time_out(now));
             }
             _ => {}

@@ -2,52 +2,56 @@
 
 use std::sync::Arc;
 
-use gateway_core::exchange::Exchange;
+use gateway_core::exchange::{Exchange, RequestFields};
 use gateway_core::http::header::HOST;
 use gateway_core::{DEFAULT_BODY_LIMIT, Environ, Input};
 use gateway_http1::{BodyLength, Field, RequestHead};
 
-/// What the application is given. An absolute-form's authority stands in the place of the Host
-/// field's value, which RFC 9112 §3.2.2 has the server ignore.
+/// What the application is given. The exchange has the fields.
+#[inline]
 pub(crate) fn environ(
     exchange: Arc<dyn Exchange>,
     request: RequestHead,
-    fields: &[Field],
     body_limit: u64,
 ) -> Environ {
-    let RequestHead { bytes, method, version, target, authority, .. } = request;
     let declared = match request.body {
         BodyLength::None => Some(0),
         BodyLength::Length(length) => Some(length),
         BodyLength::Chunked => None,
     };
-    let target = bytes.slice(target.range());
+    let target = request.bytes.slice(request.target.range());
     let input = match declared {
-        // What an empty environ has.
+        // What an environ has by itself.
         Some(0) if body_limit == DEFAULT_BODY_LIMIT => None,
         // Middleware may replace it by a body, for which the operator's limit holds.
         Some(0) => Some(empty(body_limit)),
         _ => Some(Input::from_exchange(Arc::clone(&exchange), declared, body_limit)),
     };
-    let environ = Environ::new(exchange, method, version, target);
-    let environ = match authority {
-        None => {
-            let positions = fields.iter().map(|field| (field.name.range(), field.value.range()));
-            environ.with_fields(bytes, positions)
-        }
-        Some(authority) => {
-            let head = bytes.clone();
-            let positions = fields.iter().map(|field| {
-                let is_host = field.name.of(&head).eq_ignore_ascii_case(HOST.as_str().as_bytes());
-                let value = if is_host { authority } else { field.value };
-                (field.name.range(), value.range())
-            });
-            environ.with_fields(bytes, positions)
-        }
-    };
+    let environ = Environ::new(exchange, request.method, request.version, target);
     match input {
         Some(input) => environ.with_input(input),
         None => environ,
+    }
+}
+
+/// Keeps the request's fields. An absolute-form's authority stands in the place of the Host field's
+/// value, which RFC 9112 §3.2.2 has the server ignore.
+#[inline]
+pub(crate) fn keep(kept: &mut RequestFields, request: &RequestHead, fields: &[Field]) {
+    let head = request.bytes.clone();
+    match request.authority {
+        None => {
+            kept.set(head, fields.iter().map(|field| (field.name.range(), field.value.range())));
+        }
+        Some(authority) => {
+            let positions = fields.iter().map(|field| {
+                let name = field.name.of(&request.bytes);
+                let is_host = name.eq_ignore_ascii_case(HOST.as_str().as_bytes());
+                let value = if is_host { authority } else { field.value };
+                (field.name.range(), value.range())
+            });
+            kept.set(head, positions);
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
-use gateway_core::exchange::{ConnectionInfo, Exchange};
+use gateway_core::exchange::ConnectionInfo;
 use gateway_core::http::header::CONTENT_LENGTH;
 use gateway_core::http::{StatusCode, Version};
 use gateway_core::{
@@ -14,11 +15,11 @@ use gateway_core::{
     StartResponse, Upgrade,
 };
 use gateway_handler::{Rest, Terms, caught, complain, error_page};
-use gateway_http1::{CloseReason, Event, Next, RequestHead, Timeout};
+use gateway_http1::{CloseReason, Event, Next, Timeout};
 
 use crate::caught::{CaughtFuture, Closing, caught_reply};
 use crate::exchange::ConnectionExchange;
-use crate::link::{About, Link, Read, State};
+use crate::link::{Link, Read, State};
 use crate::pump::{Pull, pump};
 use crate::request::environ;
 use crate::upgrade::upgrade;
@@ -40,7 +41,7 @@ pub fn serve<T: Transport>(
     info: ConnectionInfo,
 ) -> impl Future<Output = ()> + Send {
     let link = Arc::new(Link::new(transport, service, info));
-    let exchange = Arc::new(ConnectionExchange { link: Arc::clone(&link), number: 0 });
+    let exchange = Arc::new(ConnectionExchange::new(Arc::clone(&link), 0));
     let mut driver = Driver { link, exchange, first: true, cut: false, next: None };
     async move {
         let ending = driver.run().await;
@@ -122,16 +123,32 @@ impl<T: Transport> Driver<T> {
     /// Answers request after request as long as nothing has to be waited for. What is answered is
     /// written when that is so, in one go.
     fn advance(&mut self) -> Step {
+        let mut answered = false;
         loop {
             let environ = {
-                let mut state = self.link.lock();
+                let Driver { link, exchange, first, next, .. } = self;
+                let mut state = link.lock();
+                if answered {
+                    match next_cycle(&mut state, exchange, link.transport.now()) {
+                        Some(Next::Ready) => *first = false,
+                        other => {
+                            *next = other;
+                            return Step::Answered;
+                        }
+                    }
+                }
                 if state.out.len() >= HIGH_WATER {
                     return Step::Flush;
                 }
                 match state.engine.next_event() {
-                    Ok(Event::Request(request)) => self.begin(&mut state, request),
+                    Ok(Event::Request(request)) => {
+                        let own = own(exchange);
+                        own.begin(&request, state.engine.fields());
+                        state.contract.begin(Terms::new(&request.method, request.upgrade));
+                        environ(Arc::clone(exchange) as _, request, link.service.body_limit)
+                    }
                     Ok(Event::Closed) => return Step::End(Ending::Clean),
-                    Ok(_) if state.engine.buffered() == 0 && !self.first => {
+                    Ok(_) if state.engine.buffered() == 0 && !*first => {
                         return Step::Read(Phase::Idle);
                     }
                     Ok(_) => return Step::Read(Phase::Head),
@@ -139,17 +156,10 @@ impl<T: Transport> Driver<T> {
                 }
             };
             match self.call(environ) {
-                Step::Answered if self.next_is_ready() => {}
+                Step::Answered => answered = true,
                 step => return step,
             }
         }
-    }
-
-    fn begin(&self, state: &mut State, request: RequestHead) -> Environ {
-        state.contract.begin(Terms::new(&request.method, request.upgrade));
-        state.about = Some(About::new(&request));
-        let exchange: Arc<dyn Exchange> = Arc::clone(&self.exchange) as _;
-        environ(exchange, request, state.engine.fields(), self.link.service.body_limit)
     }
 
     fn call(&mut self, environ: Environ) -> Step {
@@ -173,27 +183,6 @@ impl<T: Transport> Driver<T> {
                 Step::Answered
             }
         }
-    }
-
-    /// The usual end of an exchange: nobody wants to know of it, nobody kept a handle, and the
-    /// connection goes on. Otherwise there is [`next_cycle`](Driver::next_cycle).
-    fn next_is_ready(&mut self) -> bool {
-        let now = self.link.transport.now();
-        let mut state = self.link.lock();
-        if state.contract.has_leftovers() || state.reader_awaited || state.failed.is_some() {
-            return false;
-        }
-        let Some(exchange) = Arc::get_mut(&mut self.exchange) else { return false };
-        let next = state.engine.start_next_cycle(now);
-        if next != Next::Ready {
-            self.next = Some(next);
-            return false;
-        }
-        state.number += 1;
-        exchange.number = state.number;
-        state.about = None;
-        self.first = false;
-        true
     }
 }
 
@@ -284,7 +273,7 @@ impl<T: Transport> Driver<T> {
 
     /// Answers an error with its status, or cuts the response.
     fn fail(&mut self, error: Error) {
-        complain(&self.link.info.errors, self.about(), &error);
+        complain(&self.link.info.errors, self.exchange.name(), &error);
         let page = {
             let mut state = self.link.lock();
             let gone = state.failed.is_some();
@@ -301,7 +290,7 @@ impl<T: Transport> Driver<T> {
         };
         let Some((mut head, mut body)) = page else { return };
         while let Err(error) = self.respond_with(&mut head, false, &mut body) {
-            complain(&self.link.info.errors, self.about(), &error);
+            complain(&self.link.info.errors, self.exchange.name(), &error);
             let mut state = self.link.lock();
             if state.failed.is_some() {
                 self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
@@ -394,27 +383,20 @@ impl<T: Transport> Driver<T> {
             self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
         }
         let finished = state.contract.finish();
-        // Kept longer, it would keep the receive buffer from being used again.
-        let about = state.about.take();
         let reader_awaited = mem::take(&mut state.reader_awaited);
         drop(state);
         if reader_awaited {
             self.link.reading.wake_all();
         }
-        finished.run(&self.link.info.errors, || name(about.as_ref()));
-        about.is_some_and(|about| about.version == Version::HTTP_10)
+        let exchange = &self.exchange;
+        finished.run(&self.link.info.errors, || exchange.name());
+        exchange.about.as_ref().is_some_and(|about| about.version == Version::HTTP_10)
     }
 
     /// The handle for the next exchange: the same one if no application has kept it.
     fn renew_exchange(&mut self) {
         let number = self.exchange.number + 1;
-        match Arc::get_mut(&mut self.exchange) {
-            Some(exchange) => exchange.number = number,
-            None => {
-                let link = Arc::clone(&self.link);
-                self.exchange = Arc::new(ConnectionExchange { link, number });
-            }
-        }
+        own(&mut self.exchange).renew(number);
     }
 
     /// Throws away what is left of a request's body, within the engine's limits. Tells whether the
@@ -504,11 +486,6 @@ impl<T: Transport> Driver<T> {
         // When the server ends first, there is nothing to wait for either.
         let _ = transport.drive(gone).await;
     }
-
-    /// The exchange as the log names it.
-    fn about(&self) -> String {
-        name(self.link.lock().about.as_ref())
-    }
 }
 
 /// Also where the connection is dropped in the middle, those who want to know of the end are told.
@@ -520,6 +497,29 @@ impl<T: Transport> Drop for Driver<T> {
     }
 }
 
-fn name(about: Option<&About>) -> String {
-    about.map_or_else(|| "a request".to_owned(), ToString::to_string)
+/// The usual end of an exchange: nobody wants to know of it, nobody kept a handle, and the connection
+/// goes on. None where there is more to it, and nothing has been done yet.
+fn next_cycle<T: Transport>(
+    state: &mut State,
+    exchange: &mut Arc<ConnectionExchange<T>>,
+    now: Instant,
+) -> Option<Next> {
+    if state.contract.has_leftovers() || state.reader_awaited || state.failed.is_some() {
+        return None;
+    }
+    let exchange = Arc::get_mut(exchange)?;
+    let next = state.engine.start_next_cycle(now);
+    if next == Next::Ready {
+        state.number += 1;
+        exchange.renew(state.number);
+    }
+    Some(next)
+}
+
+/// The exchange, which is another one with the same number if somebody has kept it.
+fn own<T>(exchange: &mut Arc<ConnectionExchange<T>>) -> &mut ConnectionExchange<T> {
+    if Arc::get_mut(exchange).is_none() {
+        *exchange = Arc::new(ConnectionExchange::new(Arc::clone(&exchange.link), exchange.number));
+    }
+    Arc::get_mut(exchange).expect("nobody else has seen the new one")
 }

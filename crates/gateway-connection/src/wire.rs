@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use gateway_core::http::{HeaderMap, StatusCode};
-use gateway_core::{Head, ReasonPhrase};
+use gateway_core::{Head, ReasonPhrase, ResponseHeaders};
 use gateway_handler::{Framing, Wire};
-use gateway_http1::{CloseReason, Connection, Output, ResponseHead, UsageError};
+use gateway_http1::{CloseReason, Connection, Fields, Output, ResponseHead, UsageError};
 
-use crate::date::with_date;
+use crate::date::with_rendered;
 use crate::link::Failure;
 
 /// Borrows what it needs for one call of the contract.
@@ -40,12 +40,16 @@ impl Wire for EngineWire<'_> {
         if self.draining {
             self.engine.close_after_response(CloseReason::Draining);
         }
-        let outcome = with_date(self.unix_seconds, |date| {
-            let mut response = ResponseHead::new(head.status, &head.headers);
+        let outcome = with_rendered(self.unix_seconds, self.server, |rendered| {
+            let headers = Listed(&head.headers);
+            let mut response = ResponseHead::new(head.status, &headers);
             response.reason = head.reason.as_ref().map(ReasonPhrase::as_bytes);
             response.length = framing.length;
             response.close = framing.close;
-            response.date = framing.date_missing.then_some(date);
+            if framing.date_missing && framing.server_missing {
+                response.common = rendered.common.as_ref();
+            }
+            response.date = framing.date_missing.then_some(rendered.date.as_bytes());
             response.server = self.server.filter(|_| framing.server_missing).map(str::as_bytes);
             self.engine.send_head(&response, self.out)
         });
@@ -69,5 +73,17 @@ impl Wire for EngineWire<'_> {
 
     fn cut(&mut self) {
         self.engine.cut();
+    }
+}
+
+/// The fields as the engine writes them.
+#[derive(Debug)]
+struct Listed<'a>(&'a ResponseHeaders);
+
+impl Fields for Listed<'_> {
+    fn for_each(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in self.0.fields() {
+            each(name.as_str(), value);
+        }
     }
 }

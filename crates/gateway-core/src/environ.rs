@@ -37,7 +37,8 @@ pub struct Environ {
     version: Version,
     target: Target,
     headers: Headers,
-    input: Input,
+    /// None where there is no body, and nobody has looked.
+    input: Option<Box<Input>>,
     extensions: Extensions,
     exchange: Arc<dyn Exchange>,
     overrides: Option<Box<Overrides>>,
@@ -77,8 +78,8 @@ impl Environ {
             method,
             version,
             target,
-            headers: Headers::empty(),
-            input: Input::empty(),
+            headers: Headers::default(),
+            input: None,
             extensions: Extensions::new(),
             exchange,
             overrides: None,
@@ -280,7 +281,7 @@ impl Environ {
     /// The first value of the header field `name`, in any case; as bytes, since a value need not
     /// be text. For the host that the request is for, see [`authority`](Environ::authority).
     pub fn header(&self, name: impl AsRef<str>) -> Option<&[u8]> {
-        self.headers.get(name.as_ref())
+        self.headers.get(self.exchange.fields(), name.as_ref())
     }
 
     /// The protocols that the peer offers to go on in, as its `Upgrade` field lists them, if it
@@ -304,22 +305,22 @@ impl Environ {
     /// [`headers_mut`](Environ::headers_mut) was called, or where the server has a map, they are
     /// those of the map: names in lower case, fields of one name together.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter()
+        self.headers.iter(self.exchange.fields())
     }
 
     /// The header fields as a map, which is built at the first call.
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.map()
+        self.headers.map(self.exchange.fields())
     }
 
     /// The header fields as a map, to change; from then on it is the only source.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.headers.map_mut()
+        self.headers.map_mut(self.exchange.fields())
     }
 
     /// The request body, to be read in place.
     pub fn input(&mut self) -> &mut Input {
-        &mut self.input
+        self.input.get_or_insert_with(|| Box::new(Input::empty()))
     }
 
     /// The request body, to keep: it has its limit with it. One that has ended stays.
@@ -327,7 +328,7 @@ impl Environ {
     /// To put a wrapper in its place use [`wrap_input`](Environ::wrap_input): what was taken knows
     /// nothing of a limit that the application sets later.
     pub fn take_input(&mut self) -> Input {
-        self.input.take()
+        self.input().take()
     }
 
     /// Replaces the request body, for middleware. A body without a limit of its own choice has the
@@ -347,8 +348,9 @@ impl Environ {
     /// }
     /// ```
     pub fn set_input(&mut self, mut input: Input) {
-        input.replace(&self.input, &self.exchange);
-        self.input = input;
+        let chosen = self.input.as_deref().and_then(Input::chosen_limit);
+        input.replace(chosen, &self.exchange);
+        self.input = Some(Box::new(input));
     }
 
     /// Puts a wrapper around the request body, for middleware: `wrap` is given the body, and what
@@ -429,7 +431,7 @@ impl Environ {
 
     /// The length of the body where the message declares it.
     pub(crate) fn declared_len(&self) -> Option<u64> {
-        self.input.declared_len()
+        self.input.as_deref().map_or(Some(0), Input::declared_len)
     }
 
     /// Where to complain: `wsgi.errors`.
@@ -465,14 +467,24 @@ impl Environ {
     }
 }
 
+/// The fields as text, for `Debug`.
+struct Fields<'a>(&'a Environ);
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |(name, value)| (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        f.debug_map().entries(self.0.fields().map(text)).finish()
+    }
+}
+
 impl fmt::Debug for Environ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environ")
             .field("method", &self.method)
             .field("version", &self.version)
             .field("target", &self.raw_target())
-            .field("headers", &self.headers)
-            .field("input", &self.input)
+            .field("fields", &Fields(self))
+            .field("input", &self.input.as_deref())
             .finish_non_exhaustive()
     }
 }

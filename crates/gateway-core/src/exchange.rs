@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
 
+pub use crate::headers::RequestFields;
 pub use crate::wait::wait;
 use crate::{Address, Error, ErrorStream, Head, Result, ServerInfo};
 
@@ -98,6 +99,16 @@ impl ConnectionInfo {
 pub trait Exchange: Send + Sync + 'static {
     /// The connection's facts.
     fn connection(&self) -> &ConnectionInfo;
+
+    /// The fields of the request, if the server keeps them with the exchange: it then needs no memory
+    /// for them that lives and dies with each [`Environ`](crate::Environ). They do not change while
+    /// an environ of this exchange lives. An exchange that wraps another one passes this on.
+    ///
+    /// None by default; they come by [`Environ::with_fields`](crate::Environ::with_fields) or
+    /// [`Environ::with_headers`](crate::Environ::with_headers) then, which go first.
+    fn fields(&self) -> Option<&RequestFields> {
+        None
+    }
 
     /// Whether the calling thread may block until the peer acts.
     fn may_block(&self) -> bool;

@@ -1,132 +1,161 @@
 //! Request header fields, kept as they came.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The header fields of a request.
+/// The header fields of a request as they came: the head's bytes, and where each name and value
+/// stands in them.
 ///
-/// They are kept as one piece of bytes and the fields' positions: looking up two names of thirteen
-/// needs no map. The map is built when somebody asks for it.
-pub(crate) struct Headers {
+/// A server whose [`Exchange`](crate::exchange::Exchange) keeps one uses it again for its next
+/// request, so that fields cost no memory of their own.
+#[derive(Debug, Default)]
+pub struct RequestFields {
     bytes: Bytes,
-    fields: Fields,
-    map: OnceLock<Box<HeaderMap>>,
-    /// Whether the map may have been changed, and the positions are void.
-    map_rules: bool,
+    positions: Vec<Position>,
 }
 
-/// Where one field's name and value stand in the head's bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Field {
-    name: (u16, u16),
-    value: (u16, u16),
+/// Where one field's name and value stand in the head's bytes: the first byte, and how many.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    name: (u32, u32),
+    value: (u32, u32),
 }
 
-/// A browser sends thirteen fields; so many stand inline.
-const INLINE: usize = 16;
-
-enum Fields {
-    Inline { len: u8, fields: [Field; INLINE] },
-    Spilled(Vec<Field>),
-}
-
-impl Headers {
-    pub(crate) fn empty() -> Headers {
-        Headers {
-            bytes: Bytes::new(),
-            fields: Fields::Inline { len: 0, fields: [Field::default(); INLINE] },
-            map: OnceLock::new(),
-            map_rules: false,
-        }
-    }
-
-    pub(crate) fn from_map(map: HeaderMap) -> Headers {
-        Headers { map: OnceLock::from(Box::new(map)), map_rules: true, ..Headers::empty() }
-    }
-
+impl RequestFields {
+    /// Takes the fields of another request: `positions` are those of names and values in `bytes`.
     /// Positions past the end of `bytes` are left out.
-    pub(crate) fn from_positions(
+    #[inline]
+    pub fn set(
+        &mut self,
         bytes: Bytes,
         positions: impl Iterator<Item = (Range<usize>, Range<usize>)>,
-    ) -> Headers {
-        // Positions are kept in 16 bits. A longer head is rare enough to be copied into a map, and
-        // no field of it is lost.
-        if bytes.len() > usize::from(u16::MAX) {
-            let mut map = HeaderMap::new();
-            for (name, value) in positions {
-                if let (Some(name), Some(_)) = (bytes.get(name), bytes.get(value.clone())) {
-                    append(&mut map, name, bytes.slice(value));
-                }
-            }
-            return Headers::from_map(map);
-        }
-        let mut headers = Headers { bytes, ..Headers::empty() };
-        for (name, value) in positions {
-            if let (Some(name), Some(value)) = (headers.span(name), headers.span(value)) {
-                headers.fields.push(Field { name, value });
-            }
-        }
-        headers
+    ) {
+        self.positions.clear();
+        let end = bytes.len();
+        self.positions.extend(positions.filter_map(|(name, value)| {
+            Some(Position { name: span(name, end)?, value: span(value, end)? })
+        }));
+        self.bytes = bytes;
     }
 
-    /// The first value of `name`.
-    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        if self.map_rules {
-            return self.map().get(name).map(HeaderValue::as_bytes);
-        }
+    /// The bytes of the head.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Forgets the fields and lets go of the bytes.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.positions.clear();
+        self.bytes = Bytes::new();
+    }
+
+    /// The fields in the order they came in; names in the case they came in.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.positions.iter().map(|field| (self.of(field.name), self.of(field.value)))
+    }
+
+    /// The first value of `name`, in any case.
+    fn get(&self, name: &str) -> Option<&[u8]> {
         let name = name.as_bytes();
-        let field = self.fields.as_slice().iter().find(|field| {
-            usize::from(field.name.1) == name.len()
-                && self.of(field.name).eq_ignore_ascii_case(name)
+        let field = self.positions.iter().find(|field| {
+            field.name.1 as usize == name.len() && self.of(field.name).eq_ignore_ascii_case(name)
         })?;
         Some(self.of(field.value))
     }
 
-    /// All fields in the order they came in; names in the case they came in.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (map, fields) = match self.map_rules {
-            true => (Some(self.map()), &[][..]),
-            false => (None, self.fields.as_slice()),
-        };
-        map.into_iter()
-            .flat_map(|map| map.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())))
-            .chain(fields.iter().map(|field| (self.of(field.name), self.of(field.value))))
-    }
-
-    pub(crate) fn map(&self) -> &HeaderMap {
-        self.map.get_or_init(|| Box::new(self.build()))
-    }
-
-    pub(crate) fn map_mut(&mut self) -> &mut HeaderMap {
-        self.map();
-        self.map_rules = true;
-        self.map.get_mut().expect("it was initialised in the line above")
-    }
-
-    fn build(&self) -> HeaderMap {
-        let fields = self.fields.as_slice();
-        let mut map = HeaderMap::with_capacity(fields.len());
-        for field in fields {
-            let (start, len) = (usize::from(field.value.0), usize::from(field.value.1));
-            let value = self.bytes.slice(start..start + len);
-            append(&mut map, self.of(field.name), value);
+    fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.positions.len());
+        for field in &self.positions {
+            let (start, len) = (field.value.0 as usize, field.value.1 as usize);
+            append(&mut map, self.of(field.name), self.bytes.slice(start..start + len));
         }
         map
     }
 
-    fn span(&self, range: Range<usize>) -> Option<(u16, u16)> {
-        if range.end > self.bytes.len() || range.start > range.end {
-            return None;
-        }
-        Some((range.start.try_into().ok()?, (range.end - range.start).try_into().ok()?))
+    #[inline]
+    fn of(&self, (start, len): (u32, u32)) -> &[u8] {
+        &self.bytes[start as usize..start as usize + len as usize]
+    }
+}
+
+#[inline]
+fn span(range: Range<usize>, end: usize) -> Option<(u32, u32)> {
+    if range.end > end || range.start > range.end {
+        return None;
+    }
+    Some((range.start.try_into().ok()?, (range.end - range.start).try_into().ok()?))
+}
+
+/// The header fields of a request, wherever they stand.
+///
+/// Looking up two names of thirteen needs no map. It is built when somebody asks for it.
+#[derive(Default)]
+pub(crate) struct Headers {
+    /// Those of an environ whose exchange keeps none.
+    own: Option<Box<RequestFields>>,
+    map: OnceLock<Box<HeaderMap>>,
+    /// Whether the map may have been changed, and the fields are void.
+    map_rules: bool,
+}
+
+impl Headers {
+    pub(crate) fn from_map(map: HeaderMap) -> Headers {
+        Headers { own: None, map: OnceLock::from(Box::new(map)), map_rules: true }
     }
 
-    fn of(&self, (start, len): (u16, u16)) -> &[u8] {
-        &self.bytes[usize::from(start)..usize::from(start) + usize::from(len)]
+    pub(crate) fn from_positions(
+        bytes: Bytes,
+        positions: impl Iterator<Item = (Range<usize>, Range<usize>)>,
+    ) -> Headers {
+        let mut own = Box::<RequestFields>::default();
+        own.set(bytes, positions);
+        Headers { own: Some(own), ..Headers::default() }
+    }
+
+    /// The first value of `name`. `kept` are the fields that the exchange keeps.
+    pub(crate) fn get<'a>(
+        &'a self,
+        kept: Option<&'a RequestFields>,
+        name: &str,
+    ) -> Option<&'a [u8]> {
+        if self.map_rules {
+            return self.map(kept).get(name).map(HeaderValue::as_bytes);
+        }
+        self.fields(kept)?.get(name)
+    }
+
+    /// All fields in the order they came in; names in the case they came in.
+    pub(crate) fn iter<'a>(
+        &'a self,
+        kept: Option<&'a RequestFields>,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let (map, fields) = match self.map_rules {
+            true => (Some(self.map(kept)), None),
+            false => (None, self.fields(kept)),
+        };
+        map.into_iter()
+            .flat_map(|map| map.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())))
+            .chain(fields.into_iter().flat_map(RequestFields::iter))
+    }
+
+    pub(crate) fn map(&self, kept: Option<&RequestFields>) -> &HeaderMap {
+        self.map.get_or_init(|| {
+            Box::new(self.fields(kept).map(RequestFields::to_map).unwrap_or_default())
+        })
+    }
+
+    pub(crate) fn map_mut(&mut self, kept: Option<&RequestFields>) -> &mut HeaderMap {
+        self.map(kept);
+        self.map_rules = true;
+        self.map.get_mut().expect("it was initialised in the line above")
+    }
+
+    fn fields<'a>(&'a self, kept: Option<&'a RequestFields>) -> Option<&'a RequestFields> {
+        self.own.as_deref().or(kept)
     }
 }
 
@@ -135,41 +164,6 @@ fn append(map: &mut HeaderMap, name: &[u8], value: Bytes) {
     let name = HeaderName::from_bytes(name);
     if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
         let _ = map.try_append(name, value);
-    }
-}
-
-impl Fields {
-    fn as_slice(&self) -> &[Field] {
-        match self {
-            Fields::Inline { len, fields } => &fields[..usize::from(*len)],
-            Fields::Spilled(fields) => fields,
-        }
-    }
-
-    fn push(&mut self, field: Field) {
-        match self {
-            Fields::Inline { len, fields } if usize::from(*len) < INLINE => {
-                fields[usize::from(*len)] = field;
-                *len += 1;
-            }
-            Fields::Inline { fields, .. } => {
-                let mut spilled = Vec::with_capacity(2 * INLINE);
-                spilled.extend_from_slice(fields);
-                spilled.push(field);
-                *self = Fields::Spilled(spilled);
-            }
-            Fields::Spilled(fields) => fields.push(field),
-        }
-    }
-}
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.iter().map(|(name, value)| {
-                (String::from_utf8_lossy(name), String::from_utf8_lossy(value))
-            }))
-            .finish()
     }
 }
 
@@ -193,48 +187,48 @@ mod tests {
     #[test]
     fn a_name_is_found_in_any_case_without_a_map() {
         let headers = headers(&[("Host", "a"), ("ACCEPT", "b"), ("accept", "c")]);
-        assert_eq!(headers.get("accept"), Some(&b"b"[..]));
-        assert_eq!(headers.get("Cookie"), None);
+        assert_eq!(headers.get(None, "accept"), Some(&b"b"[..]));
+        assert_eq!(headers.get(None, "Cookie"), None);
         assert!(headers.map.get().is_none(), "nobody asked for a map");
     }
 
     #[test]
-    fn more_fields_than_stand_inline_are_kept() {
+    fn many_fields_are_kept() {
         let names: Vec<String> = (0..40).map(|n| format!("x-{n}")).collect();
         let fields: Vec<(&str, &str)> = names.iter().map(|name| (&name[..], "v")).collect();
         let headers = headers(&fields);
-        assert_eq!(headers.iter().count(), 40);
-        assert_eq!(headers.get("x-39"), Some(&b"v"[..]));
-        assert_eq!(headers.map().len(), 40);
+        assert_eq!(headers.iter(None).count(), 40);
+        assert_eq!(headers.get(None, "x-39"), Some(&b"v"[..]));
+        assert_eq!(headers.map(None).len(), 40);
     }
 
     #[test]
     fn the_map_is_the_only_source_once_it_may_have_changed() {
         let mut headers = headers(&[("Host", "a"), ("X-Old", "b")]);
-        let map = headers.map_mut();
+        let map = headers.map_mut(None);
         map.remove("x-old");
         map.insert("x-new", HeaderValue::from_static("c"));
-        assert_eq!(headers.get("X-Old"), None);
-        assert_eq!(headers.get("X-New"), Some(&b"c"[..]));
-        let names: Vec<&[u8]> = headers.iter().map(|(name, _)| name).collect();
+        assert_eq!(headers.get(None, "X-Old"), None);
+        assert_eq!(headers.get(None, "X-New"), Some(&b"c"[..]));
+        let names: Vec<&[u8]> = headers.iter(None).map(|(name, _)| name).collect();
         assert_eq!(names, [&b"host"[..], b"x-new"]);
     }
 
     #[test]
-    fn a_head_longer_than_positions_can_tell_loses_no_field() {
+    fn a_long_head_loses_no_field() {
         let long = "v".repeat(70_000);
         let headers = headers(&[("First", "1"), ("Long", &long), ("Last", "2"), ("last", "3")]);
-        assert_eq!(headers.get("first"), Some(&b"1"[..]));
-        assert_eq!(headers.get("LONG").map(<[u8]>::len), Some(70_000));
-        let last: Vec<_> = headers.map().get_all("last").iter().collect();
+        assert_eq!(headers.get(None, "first"), Some(&b"1"[..]));
+        assert_eq!(headers.get(None, "LONG").map(<[u8]>::len), Some(70_000));
+        let last: Vec<_> = headers.map(None).get_all("last").iter().collect();
         assert_eq!(last, ["2", "3"]);
-        assert_eq!(headers.iter().count(), 4);
+        assert_eq!(headers.iter(None).count(), 4);
     }
 
     #[test]
     fn positions_outside_of_the_bytes_are_left_out() {
         let headers =
             Headers::from_positions(Bytes::from_static(b"ab"), [(0..1, 1..9)].into_iter());
-        assert_eq!(headers.iter().count(), 0);
+        assert_eq!(headers.iter(None).count(), 0);
     }
 }

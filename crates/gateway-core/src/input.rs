@@ -128,16 +128,21 @@ impl Input {
         std::mem::replace(self, Input { begun: true, ..ended })
     }
 
-    /// Puts it into the place of another in a request of `exchange`, which knows the threads that
+    /// The limit that the server or somebody else has set.
+    pub(crate) fn chosen_limit(&self) -> Option<u64> {
+        self.chosen
+    }
+
+    /// Puts it into the place of another, whose limit was `chosen`, in a request of `exchange`, which knows the threads that
     /// may block.
-    pub(crate) fn replace(&mut self, replaced: &Input, exchange: &Arc<dyn Exchange>) {
+    pub(crate) fn replace(&mut self, chosen: Option<u64>, exchange: &Arc<dyn Exchange>) {
         if let Source::Body { exchange: own, .. } = &mut self.source {
             *own = Some(Arc::clone(exchange));
         }
         if self.chosen.is_some() {
             return;
         }
-        self.chosen = replaced.chosen;
+        self.chosen = chosen;
         if let Some(limit) = self.chosen
             && !matches!(self.source, Source::Ended)
         {

@@ -41,6 +41,7 @@ mod into_application;
 mod mount;
 mod reply;
 mod response;
+mod response_headers;
 mod server;
 mod start_response;
 mod target;
@@ -60,6 +61,7 @@ pub use into_application::{
 pub use mount::{Mount, MountBuilder, MountError};
 pub use reply::{BlockingJob, BoxFuture, Reply};
 pub use response::{Head, InvalidReasonPhrase, Parts, ReasonPhrase, Response};
+pub use response_headers::ResponseHeaders;
 pub use server::{Address, Control, Handle, Server, ServerInfo, Stopped, run, run_with};
 pub use start_response::{IntoHeaders, Recovery, StartResponse};
 pub use upgraded::{Duplex, Upgrade, Upgraded, UpgradedReader, UpgradedWriter};

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use crate::exchange::Exchange;
 use crate::start_response::IntoHeaders;
 use crate::wait::wait;
-use crate::{ApplicationError, Body, Error, Result};
+use crate::{ApplicationError, Body, Error, ResponseHeaders, Result};
 
 /// The status line and the header fields.
 #[derive(Debug, Clone, Default)]
@@ -21,19 +21,19 @@ pub struct Head {
     /// The reason phrase, where it is not the usual one. HTTP/2 has none.
     pub reason: Option<ReasonPhrase>,
     /// The header fields.
-    pub headers: HeaderMap,
+    pub headers: ResponseHeaders,
 }
 
 impl Head {
     /// A head with the usual reason phrase.
-    pub fn new(status: StatusCode, headers: HeaderMap) -> Head {
-        Head { status, reason: None, headers }
+    pub fn new(status: StatusCode, headers: impl Into<ResponseHeaders>) -> Head {
+        Head { status, reason: None, headers: headers.into() }
     }
 }
 
 /// A checked reason phrase of a status line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReasonPhrase(Bytes);
+pub struct ReasonPhrase(Box<[u8]>);
 
 impl ReasonPhrase {
     /// Checks `phrase`.
@@ -52,7 +52,7 @@ impl ReasonPhrase {
     pub fn new(phrase: impl Into<Bytes>) -> Result<ReasonPhrase, InvalidReasonPhrase> {
         let phrase = phrase.into();
         match phrase.iter().position(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
-            None => Ok(ReasonPhrase(phrase)),
+            None => Ok(ReasonPhrase(phrase[..].into())),
             Some(at) => Err(InvalidReasonPhrase { byte: phrase[at], at }),
         }
     }

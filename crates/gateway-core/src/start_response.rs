@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::exchange::{End, Exchange};
-use crate::{Error, Head, Response, Result};
+use crate::{Error, Head, Response, ResponseHeaders, Result};
 
 /// Begins the response of one exchange: PEP 3333's `start_response`, owned.
 ///
@@ -192,34 +192,37 @@ impl fmt::Debug for Recovery {
 /// }
 /// ```
 pub trait IntoHeaders {
-    /// The map.
-    fn into_headers(self) -> HeaderMap;
+    /// The fields.
+    fn into_headers(self) -> ResponseHeaders;
 }
 
-impl IntoHeaders for HeaderMap {
-    fn into_headers(self) -> HeaderMap {
+impl IntoHeaders for ResponseHeaders {
+    fn into_headers(self) -> ResponseHeaders {
         self
     }
 }
 
+impl IntoHeaders for HeaderMap {
+    fn into_headers(self) -> ResponseHeaders {
+        self.into()
+    }
+}
+
 impl IntoHeaders for () {
-    fn into_headers(self) -> HeaderMap {
-        HeaderMap::new()
+    fn into_headers(self) -> ResponseHeaders {
+        ResponseHeaders::default()
     }
 }
 
 impl<const N: usize> IntoHeaders for [(HeaderName, HeaderValue); N] {
-    fn into_headers(self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(N);
-        for (name, value) in self {
-            headers.append(name, value);
-        }
-        headers
+    fn into_headers(self) -> ResponseHeaders {
+        self.into()
     }
 }
 
 impl<const N: usize> IntoHeaders for [(HeaderName, &'static str); N] {
-    fn into_headers(self) -> HeaderMap {
-        self.map(|(name, value)| (name, HeaderValue::from_static(value))).into_headers()
+    #[inline]
+    fn into_headers(self) -> ResponseHeaders {
+        self.into()
     }
 }

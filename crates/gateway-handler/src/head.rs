@@ -19,9 +19,9 @@ pub(crate) struct Facts {
 /// Reads the fields that concern the server.
 pub(crate) fn check(head: &Head) -> Result<Facts> {
     let mut facts = Facts::default();
-    for (name, value) in &head.headers {
+    for (name, value) in head.headers.fields() {
         if *name == header::CONTENT_LENGTH {
-            let length = parse_length(value.as_bytes());
+            let length = parse_length(value);
             if length.is_none() || facts.declared.is_some_and(|first| Some(first) != length) {
                 return Err(ApplicationError::InvalidContentLength.into());
             }
@@ -33,7 +33,6 @@ pub(crate) fn check(head: &Head) -> Result<Facts> {
         } else if *name == header::TRAILER {
             facts.has_trailer = true;
         } else if *name == header::CONNECTION {
-            let value = value.as_bytes();
             facts.close |= value
                 .split(|&b| b == b',')
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));

@@ -11,7 +11,7 @@ use crate::contract::has_no_body;
 pub(crate) fn page_of(error: &Error) -> (Head, Body) {
     let (mut head, body) = error_page(error.status());
     if let Some(theirs) = error.headers() {
-        let ours = std::mem::replace(&mut head.headers, theirs.clone());
+        let ours = std::mem::replace(&mut head.headers, theirs.clone().into());
         head.headers.remove(CONTENT_TYPE);
         head.headers.remove(CONTENT_LENGTH);
         head.headers.extend(ours);

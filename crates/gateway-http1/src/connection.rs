@@ -100,7 +100,16 @@ impl Connection {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Takes the buffer back, with what has been read at its end. Call it also when nothing was.
+    /// Takes the buffer back as it was lent: nothing has been read, so nobody need know the time.
+    #[inline]
+    pub fn put_back(&mut self, buffer: BytesMut) {
+        debug_assert_eq!(buffer.len(), self.taken);
+        self.taken = 0;
+        self.buffer = buffer;
+    }
+
+    /// Takes the buffer back, with what has been read at its end. When nothing was,
+    /// [`put_back`](Self::put_back) does the same.
     ///
     /// What arrives after an error, or after our FIN, is thrown away.
     #[inline]

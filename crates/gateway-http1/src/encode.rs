@@ -30,22 +30,30 @@ pub(crate) fn push_head(
         None => push_status_line(out, head.status),
         Some(reason) => push_custom_status_line(out, head.status, reason),
     }
-    if let Some(date) = head.date {
-        push_field(out, b"Date", date);
-    }
-    if let Some(server) = head.server {
-        push_field(out, b"Server", server);
+    match head.common {
+        Some(common) => out.extend_from_slice(common.lines()),
+        None => {
+            if let Some(date) = head.date {
+                push_field(out, b"Date", date);
+            }
+            if let Some(server) = head.server {
+                push_field(out, b"Server", server);
+            }
+        }
     }
     match announced {
-        Some(Framing::Length(length)) => {
-            out.extend_from_slice(b"Content-Length: ");
-            push_decimal(out, length);
-            out.extend_from_slice(b"\r\n");
-        }
+        Some(Framing::Length(length)) => push_content_length(out, length),
         Some(Framing::Chunked) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
-    let upgrades = push_headers(out, head.headers, head.date.is_some(), head.server.is_some());
+    let (mut upgrades, common) = (false, head.common.is_some());
+    let (date, server) = (common || head.date.is_some(), common || head.server.is_some());
+    head.headers.for_each(&mut |name, value| {
+        if !is_ours(name, date, server) {
+            upgrades |= name == "upgrade";
+            push_field(out, name.as_bytes(), value);
+        }
+    });
     push_connection(out, persistence, upgrades);
     out.extend_from_slice(b"\r\n");
 }
@@ -70,21 +78,6 @@ pub(crate) fn push_last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
         }
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Writes the caller's fields but for those that are ours; tells whether there is an `Upgrade`.
-#[inline]
-fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap, date: bool, server: bool) -> bool {
-    let mut upgrades = false;
-    for (name, value) in headers {
-        let name = name.as_str();
-        if is_ours(name, date, server) {
-            continue;
-        }
-        upgrades |= name == "upgrade";
-        push_field(out, name.as_bytes(), value.as_bytes());
-    }
-    upgrades
 }
 
 /// RFC 9110 section 7.8: whoever sends `Upgrade` lists it in `Connection`, also with a 426.
@@ -114,7 +107,7 @@ fn is_ours(name: &str, date: bool, server: bool) -> bool {
 }
 
 #[inline(always)]
-fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(crate) fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -169,19 +162,25 @@ fn push_custom_status_line(out: &mut Vec<u8>, status: StatusCode, reason: &[u8])
     out.extend_from_slice(b"\r\n");
 }
 
+/// In one piece: the name, up to twenty digits, and the line's end.
 #[inline]
-fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+fn push_content_length(out: &mut Vec<u8>, mut length: u64) {
+    const NAME: &[u8; 16] = b"Content-Length: ";
+    const END: usize = NAME.len() + 22;
+    let mut line = [0; END];
+    line[END - 2..].copy_from_slice(b"\r\n");
+    let mut at = END - 2;
     loop {
         at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
+        line[at] = b'0' + (length % 10) as u8;
+        length /= 10;
+        if length == 0 {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    at -= NAME.len();
+    line[at..at + NAME.len()].copy_from_slice(NAME);
+    out.extend_from_slice(&line[at..]);
 }
 
 #[cfg(test)]
@@ -191,11 +190,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals() {
+    fn lengths_are_decimals() {
         for number in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX] {
             let mut out = Vec::new();
-            push_decimal(&mut out, number);
-            assert_eq!(out, number.to_string().as_bytes());
+            push_content_length(&mut out, number);
+            assert_eq!(out, format!("Content-Length: {number}\r\n").as_bytes());
         }
     }
 

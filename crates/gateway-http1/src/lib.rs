@@ -144,6 +144,6 @@ pub use connection::Connection;
 pub use error::{Error, UsageError};
 pub use event::{BodyLength, Event, Field, RequestHead, Span, TargetForm};
 pub use output::Output;
-pub use response::ResponseHead;
+pub use response::{CommonFields, Fields, ResponseHead};
 pub use state::{CloseReason, Next};
 pub use time::Timeout;

@@ -208,6 +208,9 @@ impl Connection {
         if !head.reason.is_none_or(is_all_value) {
             return Err(UsageError::Reason);
         }
+        if head.common.is_some() {
+            return Ok(());
+        }
         if !head.date.is_none_or(is_all_value) {
             return Err(UsageError::FieldValue("date"));
         }

@@ -15,7 +15,7 @@ use rustix::net::SocketFlags;
 use tokio::net::unix::SocketAddr as UnixAddress;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::transport::now;
+use crate::clock::now;
 
 /// How long to wait when the system has no descriptor or no memory for another connection.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -12,10 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::accept::{Acceptor, Detached, Incoming, IncomingSocket};
+use crate::clock::Clock;
 use crate::signals::{CUT, DUE, END, Signals};
 use crate::socket::Socket;
 use crate::stop::Stop;
-use crate::transport::{TokioTransport, now};
+use crate::transport::TokioTransport;
 use crate::workers::Workers;
 
 /// How often it is looked at the deadlines at the least.
@@ -43,6 +44,7 @@ impl Reactor {
 /// What the connections of a running server share.
 pub(crate) struct Heart {
     registry: Arc<Registry<Signals>>,
+    clock: Arc<Clock>,
     reactors: Vec<Arc<Reactor>>,
     workers: Arc<Workers>,
     service: Arc<Service>,
@@ -62,9 +64,12 @@ impl Heart {
         workers: Workers,
         app: Arc<dyn Application>,
     ) -> Arc<Heart> {
-        let registry = Registry::new(max_connections, settings.max_connections_per_address, now());
+        let clock = Clock::new();
+        let per_address = settings.max_connections_per_address;
+        let registry = Registry::new(max_connections, per_address, clock.epoch());
         Arc::new(Heart {
             registry,
+            clock: Arc::new(clock),
             reactors,
             workers: Arc::new(workers),
             service: settings.service(app),
@@ -138,7 +143,7 @@ impl Heart {
     }
 
     fn evict(&self) {
-        for slot in self.registry.evictees(now()) {
+        for slot in self.registry.evictees(self.clock.now()) {
             slot.end().raise(END);
         }
     }
@@ -154,7 +159,7 @@ impl Heart {
                 self.begun.notified().await;
             }
             sleep((shortest / 8).max(Duration::from_millis(1))).await;
-            for slot in self.registry.overdue(now()) {
+            for slot in self.registry.overdue(self.clock.tick()) {
                 // Whoever comes to wait later sees the flag anyway.
                 if slot.end().flags() & DUE == 0 {
                     slot.end().raise(DUE);
@@ -187,7 +192,7 @@ impl Heart {
     /// Gives a new connection, with these flags, to the reactor that has the fewest.
     fn begin(self: &Arc<Self>, incoming: Incoming, signals: Signals) {
         let remote = incoming.remote.inet().map(|address| address.ip());
-        let permit = match self.registry.insert(signals, remote, now()) {
+        let permit = match self.registry.insert(signals, remote, self.clock.tick()) {
             Ok(permit) => permit,
             // Closed at once: waiting in the backlog it would be in the way of other addresses.
             Err(Full::Address | Full::Server) => return,
@@ -257,7 +262,8 @@ impl Live {
 
 impl Heart {
     fn transport<S: Socket>(&self, socket: S, permit: &Permit<Signals>) -> TokioTransport<S> {
-        TokioTransport::new(socket, Arc::clone(permit.slot()), Arc::clone(&self.workers))
+        let (slot, clock) = (Arc::clone(permit.slot()), Arc::clone(&self.clock));
+        TokioTransport::new(socket, slot, Arc::clone(&self.workers), clock)
     }
 
     fn not_served(&self, error: &std::io::Error) {

@@ -5,6 +5,7 @@
 
 mod accept;
 mod buffers;
+mod clock;
 mod descriptors;
 mod heart;
 mod job;

@@ -10,7 +10,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::task::{Context, Poll, ready};
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use gateway_connection::{Phase, Slot, Transport};
@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::Shutdown;
 
 use crate::buffers::{self, LARGE, SMALL};
+use crate::clock::Clock;
 use crate::job::Outcome;
 use crate::place;
 use crate::send::{send, send_file};
@@ -37,6 +38,7 @@ pub(crate) struct TokioTransport<S> {
     socket: S,
     slot: Arc<Slot<Signals>>,
     workers: Arc<Workers>,
+    clock: Arc<Clock>,
     turn: Turn,
     /// Bytes may be there that the reactor does not tell of (again). Whoever puts it up does so
     /// before the reactor forgets them, and whoever reads takes it down before reading and looks at
@@ -53,11 +55,13 @@ impl<S: Socket> TokioTransport<S> {
         socket: S,
         slot: Arc<Slot<Signals>>,
         workers: Arc<Workers>,
+        clock: Arc<Clock>,
     ) -> TokioTransport<S> {
         TokioTransport {
             socket,
             slot,
             workers,
+            clock,
             turn: Turn::default(),
             unread: AtomicBool::new(true),
             takes_all: AtomicBool::new(true),
@@ -153,14 +157,14 @@ impl<S: Socket> TokioTransport<S> {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         if up & DUE != 0 {
-            if self.slot.is_overdue(now()) {
+            if self.slot.is_overdue(self.clock.now()) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.signals().lower(DUE);
         }
         if up & END != 0
             && matches!(self.slot.phase(), Phase::Idle | Phase::Head)
-            && !self.slot.is_spared(now())
+            && !self.slot.is_spared(self.clock.now())
         {
             return Poll::Ready(Ok(()));
         }
@@ -319,16 +323,21 @@ impl<S: Socket> Transport for TokioTransport<S> {
         rustix::event::poll(&mut asked, Some(&now)).is_ok_and(|n| n > 0)
     }
 
+    #[inline]
     fn now(&self) -> Instant {
-        now()
+        self.clock.now()
     }
 
+    #[inline]
     fn unix_seconds(&self) -> u64 {
-        UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+        self.clock.unix_seconds()
     }
 
+    #[inline]
     fn note(&self, phase: Phase, deadline: Option<Instant>) {
-        self.slot.note(phase, deadline, now());
+        // The deadline is reckoned from a time that was asked for; when the phase began may be told
+        // a little early.
+        self.slot.note_late(phase, deadline, 0, self.clock.millis());
     }
 
     fn is_draining(&self) -> bool {
@@ -392,11 +401,6 @@ impl<S: Socket> TokioTransport<S> {
             _ => Poll::Ready(ServerError::ShuttingDown),
         }
     }
-}
-
-/// The time as Tokio's timers have it, so that a paused clock in a test holds for everything.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// Reads once without asking the reactor.

@@ -15,7 +15,7 @@ impl Wire for Pipe {
     }
 
     fn head(&mut self, head: &Head, framing: Framing) {
-        let mut response = ResponseHead::new(head.status, &head.headers);
+        let mut response = ResponseHead::new(head.status, &*head.headers);
         response.reason = head.reason.as_ref().map(ReasonPhrase::as_bytes);
         response.length = framing.length;
         response.close = framing.close;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use bytes::Bytes;
-use gateway_core::exchange::{ConnectionInfo, End, EndHook, Exchange, HeadHook};
+use gateway_core::exchange::{ConnectionInfo, End, EndHook, Exchange, HeadHook, RequestFields};
 use gateway_core::http::HeaderMap;
 use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
 use gateway_core::http_body::Frame;
@@ -204,6 +204,10 @@ impl Watched {
 impl Exchange for Watched {
     fn connection(&self) -> &ConnectionInfo {
         self.original.connection()
+    }
+
+    fn fields(&self) -> Option<&RequestFields> {
+        self.original.fields()
     }
 
     fn may_block(&self) -> bool {

@@ -5,9 +5,10 @@
 
 use allocation_counter::{AllocationInfo, measure};
 use gateway_core::http::StatusCode;
-use gateway_core::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use gateway_core::http::header::CONTENT_TYPE;
 use gateway_core::{
-    Application, Environ, IntoApplication, Mount, Reply, Response, Result, StartResponse, inline,
+    Application, Environ, IntoApplication, Mount, Reply, Response, ResponseHeaders, Result,
+    StartResponse, inline,
 };
 
 use crate::exchange::Request;
@@ -73,8 +74,7 @@ fn the_responses_own_headers_and_body_are_all_it_costs() {
     }));
     let mut kept = None;
     let own = measure(|| {
-        let mut headers: HeaderMap = HeaderMap::with_capacity(1);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let headers = ResponseHeaders::from([(CONTENT_TYPE, "text/plain")]);
         kept = Some((headers, gateway_core::Body::from(String::from("owned"))));
     });
     drop(kept);

@@ -235,7 +235,7 @@ impl Memory {
         for hook in hooks.into_iter().rev() {
             hook(&End::new(Some(head.status), sent).with_error(error.as_ref()));
         }
-        Answer { status: head.status, headers: head.headers, body: self.sent(), error }
+        Answer { status: head.status, headers: head.headers.into(), body: self.sent(), error }
     }
 
     fn send_body(&self, body: Body) {

@@ -128,6 +128,7 @@ fn a_whole_head() {
     headers.append("set-cookie", HeaderValue::from_static("a=b"));
     headers.append("set-cookie", HeaderValue::from_static("c=d"));
     let head = ResponseHead {
+        common: None,
         status: StatusCode::OK,
         reason: Some(b"Fine\t\xff"),
         headers: &headers,

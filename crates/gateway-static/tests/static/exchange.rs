@@ -159,7 +159,7 @@ impl Wire for Recorder {
 
     fn head(&mut self, head: &Head, framing: Framing) {
         self.0.status = head.status;
-        self.0.headers = head.headers.clone();
+        self.0.headers = head.headers.clone().into();
         self.0.length = framing.length;
     }
 

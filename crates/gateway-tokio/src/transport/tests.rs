@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Handle;
 
 use super::*;
+use crate::clock::now;
 use crate::signals::DUE;
 use crate::workers::IDLE;
 
@@ -24,9 +25,11 @@ struct Rig<S, P> {
 }
 
 fn rig<S: Socket, P>(socket: S, peer: P) -> Rig<S, P> {
-    let permit = Registry::new(8, None, now()).insert(Signals::default(), None, now()).unwrap();
+    let clock = Arc::new(Clock::new());
+    let registry = Registry::new(8, None, clock.epoch());
+    let permit = registry.insert(Signals::default(), None, now()).unwrap();
     let workers = Arc::new(Workers::new(1, 0, 8, IDLE, Handle::current()));
-    let transport = TokioTransport::new(socket, Arc::clone(permit.slot()), workers);
+    let transport = TokioTransport::new(socket, Arc::clone(permit.slot()), workers, clock);
     Rig { transport, peer, permit }
 }
 
