@@ -65,6 +65,14 @@ impl From<Failure> for Error {
     }
 }
 
+/// How far the connection got between exchanges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Read(Read),
+    /// What waits to be written has to be written first, by whoever may wait for the peer.
+    Flush,
+}
+
 /// How a read ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Read {
@@ -153,6 +161,43 @@ impl<T: Transport> Link<T> {
         }
     }
 
+    /// Between exchanges: writes what waits and reads once, under one lock before and one behind,
+    /// where the peer takes it all without waiting, as it nearly always does. Otherwise it is
+    /// [`Turn::Flush`], and nothing has been read.
+    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>, phase: Phase) -> Poll<io::Result<Turn>> {
+        let (mut out, mut buffer, deadline) = {
+            let mut state = self.lock();
+            if state.being_read
+                || state.being_written
+                || state.write_timed
+                || state.failed.is_some()
+            {
+                return Poll::Ready(Ok(Turn::Flush));
+            }
+            state.being_read = true;
+            state.being_written = true;
+            let (out, buffer) = (mem::take(&mut state.out), state.engine.take_buffer());
+            (out, buffer, state.engine.poll_timeout())
+        };
+        if !out.is_empty() {
+            let written = self.transport.try_write(&out);
+            if written.as_ref().is_ok_and(|n| *n == out.len()) {
+                out.clear();
+            } else {
+                self.give_back(buffer, &Poll::Pending, None);
+                self.give_back_output(out, Poll::Ready(written));
+                return Poll::Ready(Ok(Turn::Flush));
+            }
+        }
+        self.transport.note(phase, deadline);
+        let polled = self.transport.poll_read(cx, &mut buffer);
+        let read = self.give_back(buffer, &polled, Some(out));
+        polled.map(|outcome| match outcome {
+            Err(error) if error.kind() != io::ErrorKind::TimedOut => Err(error),
+            _ => Ok(Turn::Read(read)),
+        })
+    }
+
     /// Reads once for the engine. `exchange` is the one that is on, so that several parties may wait
     /// for the peer; once it is over, its handles read nothing.
     pub(crate) fn poll_read(
@@ -186,7 +231,7 @@ impl<T: Transport> Link<T> {
         } else {
             self.transport.poll_read(cx, &mut buffer)
         };
-        let read = self.give_back(buffer, &polled);
+        let read = self.give_back(buffer, &polled, None);
         if shared && polled.is_ready() {
             self.reading.wake_all();
         }
@@ -196,20 +241,28 @@ impl<T: Transport> Link<T> {
         })
     }
 
-    fn give_back(&self, buffer: BytesMut, polled: &Poll<io::Result<usize>>) -> Read {
-        let Poll::Ready(outcome) = polled else {
-            let mut state = self.lock();
-            state.being_read = false;
-            state.engine.put_back(buffer);
-            return Read::Some;
-        };
-        let now = self.transport.now();
+    /// Puts back what was taken out to read into, and the output if that was taken out with it.
+    fn give_back(
+        &self,
+        buffer: BytesMut,
+        polled: &Poll<io::Result<usize>>,
+        out: Option<Output>,
+    ) -> Read {
+        // Nothing was read, so nobody need know the time.
+        let now = polled.is_ready().then(|| self.transport.now());
         let mut state = self.lock();
         state.being_read = false;
-        state.engine.receive(buffer, now);
-        match outcome {
-            Ok(0) => state.engine.receive_eof(),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+        if let Some(out) = out {
+            state.being_written = false;
+            state.out = out;
+        }
+        match now {
+            Some(now) => state.engine.receive(buffer, now),
+            None => state.engine.put_back(buffer),
+        }
+        match (polled, now) {
+            (Poll::Ready(Ok(0)), _) => state.engine.receive_eof(),
+            (Poll::Ready(Err(error)), Some(now)) if error.kind() == io::ErrorKind::TimedOut => {
                 return Read::TimedOut(state.time_out(now));
             }
             _ => {}

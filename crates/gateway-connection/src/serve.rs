@@ -19,7 +19,7 @@ use gateway_http1::{CloseReason, Event, Next, Timeout};
 
 use crate::caught::{CaughtFuture, Closing, caught_reply};
 use crate::exchange::ConnectionExchange;
-use crate::link::{Link, Read, State};
+use crate::link::{Link, Read, State, Turn};
 use crate::pump::{Pull, pump};
 use crate::request::environ;
 use crate::upgrade::upgrade;
@@ -188,10 +188,17 @@ impl<T: Transport> Driver<T> {
 
 impl<T: Transport> Driver<T> {
     async fn read(&mut self, phase: Phase) -> Option<Ending> {
-        if let Some(ending) = self.flush().await {
-            return Some(ending);
-        }
-        match poll_fn(|cx| self.link.poll_read(cx, phase, None)).await {
+        let read = match poll_fn(|cx| self.link.poll_turn(cx, phase)).await {
+            Ok(Turn::Read(read)) => Ok(read),
+            Ok(Turn::Flush) => {
+                if let Some(ending) = self.flush().await {
+                    return Some(ending);
+                }
+                poll_fn(|cx| self.link.poll_read(cx, phase, None)).await
+            }
+            Err(error) => Err(error),
+        };
+        match read {
             Ok(Read::Some | Read::TimedOut(None)) => None,
             Ok(Read::TimedOut(Some(Timeout::Head))) => {
                 self.refuse(gateway_http1::Error::HeadTimeout);

@@ -57,7 +57,8 @@ fn the_idle_make_room() {
     }
     // Each of these is another connection; at 7/8, whoever has been idle for a second has to go.
     let mut rounds = 0;
-    while !idle[0].is_ended_within(SHORT) {
+    // Which of them is not known: a thread may note late that it waits again.
+    while !idle.iter_mut().any(|peer| peer.is_ended_within(SHORT)) {
         assert_eq!(running.get("/new"), "/new");
         rounds += 1;
         assert!(rounds < 1000, "nobody is evicted");
