@@ -1,6 +1,5 @@
 //! Bodies that are pulled: iterators, streams, files.
 
-use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +23,9 @@ const TURN: usize = 64;
 
 /// How much of a file is sent by one call.
 const PIECE: u64 = 1 << 20;
+
+/// How much of the end of a file that must not change is read instead, in bytes.
+const TAIL: u64 = 16 * 1024;
 
 /// A body to be pulled, and its head, which waits for the first data if it has not been sent.
 pub(crate) struct Pull {
@@ -167,35 +169,44 @@ fn poll_stream<T: Transport>(
     }
 }
 
-async fn pump_file<T: Transport>(mut pen: Pen<T>, body: FileBody) -> Result<()> {
-    pen.start()?;
+async fn pump_file<T: Transport>(mut pen: Pen<T>, mut body: FileBody) -> Result<()> {
     let link = Arc::clone(&pen.link);
-    if !link.lock().contract.has_length() {
-        // A chunk's frame has to surround every piece.
-        return pump_iter(pen, Closing(Some(Box::new(FilePieces::new(body))))).await;
+    let len = body.len;
+    // What is read by us cannot change after the last look at the file; what the system is to send
+    // can, until the peer is ready for it.
+    let kept = if body.is_checked() { len.min(TAIL) } else { 0 };
+    if len > kept {
+        pen.start()?;
+        if !link.lock().contract.has_length() {
+            // A chunk's frame has to surround every piece.
+            return pump_iter(pen, Closing(Some(Box::new(FilePieces::new(body))))).await;
+        }
+        poll_fn(|cx| link.poll_flush(cx)).await?;
     }
-    let FileBody { file, mut offset, len } = body;
-    poll_fn(|cx| link.poll_flush(cx)).await?;
-    let mut left = len;
-    while left > 0 {
-        let piece = left.min(PIECE);
+    while body.len > kept {
+        let piece = (body.len - kept).min(PIECE);
         let mut admitted = {
             let mut state = link.lock();
             link.with_wire(&mut state, |contract, wire| contract.announce(wire, piece))?
         };
         let over = admitted < piece;
         while admitted > 0 {
-            match poll_fn(|cx| poll_send_file(&link, cx, &file, offset, admitted, left)).await? {
+            match poll_fn(|cx| poll_send_file(&link, cx, &body, admitted)).await? {
                 0 => return Err(FilePieces::shrunk().into()),
                 n => {
-                    offset += n;
+                    body.offset += n;
                     admitted -= n;
-                    left -= n;
+                    body.len -= n;
                 }
             }
         }
         if over {
-            return Err(ApplicationError::BodyTooLong { declared: len - left }.into());
+            return Err(ApplicationError::BodyTooLong { declared: len - body.len }.into());
+        }
+    }
+    for data in FilePieces::new(body) {
+        if pen.data(data?)? == Flow::Enough {
+            break;
         }
     }
     pen.end(None)
@@ -204,10 +215,8 @@ async fn pump_file<T: Transport>(mut pen: Pen<T>, body: FileBody) -> Result<()> 
 fn poll_send_file<T: Transport>(
     link: &Link<T>,
     cx: &mut Context<'_>,
-    file: &File,
-    offset: u64,
+    body: &FileBody,
     len: u64,
-    left: u64,
 ) -> Poll<Result<u64>> {
     // The peer's pace is that of the whole file, so a piece does not begin a new grace.
     let waiting = |sent: u64, left: u64| {
@@ -218,10 +227,10 @@ fn poll_send_file<T: Transport>(
         state.engine.poll_timeout()
     };
     loop {
-        link.transport.note(Phase::Writing, waiting(0, left));
-        let error = match ready!(link.transport.poll_send_file(cx, file, offset, len)) {
+        link.transport.note(Phase::Writing, waiting(0, body.len));
+        let error = match ready!(link.transport.poll_send_file(cx, &body.file, body.offset, len)) {
             Ok(sent) => {
-                link.transport.note(Phase::Exchange, waiting(sent, left - sent));
+                link.transport.note(Phase::Exchange, waiting(sent, body.len - sent));
                 return Poll::Ready(Ok(sent));
             }
             Err(error) => error,

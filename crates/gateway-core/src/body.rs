@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
@@ -46,6 +47,7 @@ pub type StreamBody =
 
 /// The part of a file that [`Body::File`] sends.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FileBody {
     /// The open file. Its position is of no account.
     pub file: File,
@@ -53,6 +55,59 @@ pub struct FileBody {
     pub offset: u64,
     /// How many bytes to send. A file that turns out to be shorter cuts the response visibly.
     pub len: u64,
+    /// What the file must still be when its last bytes have been read. In a box, since bodies are
+    /// moved a lot and most have no such thing.
+    expected: Option<Box<(u64, SystemTime)>>,
+}
+
+impl FileBody {
+    /// `len` bytes of `file` from `offset` on, whatever becomes of the file meanwhile.
+    pub fn new(file: File, offset: u64, len: u64) -> FileBody {
+        FileBody { file, offset, len, expected: None }
+    }
+
+    /// Cuts the response visibly if the file, when its last bytes have been read, has no longer a
+    /// length of `len` bytes and the modification time `modified`. For those who have announced
+    /// this state, by an `ETag` for instance.
+    ///
+    /// ```no_run
+    /// use gateway_core::{Body, Environ, FileBody, Response, Result, StartResponse};
+    /// use gateway_core::http::{StatusCode, header::ETAG};
+    ///
+    /// fn poster(_: Environ, start_response: StartResponse) -> Result<Response> {
+    ///     let file = std::fs::File::open("poster.pdf")?;
+    ///     let facts = file.metadata()?;
+    ///     let (len, modified) = (facts.len(), facts.modified()?);
+    ///     let body = FileBody::new(file, 0, len).unless_changed(len, modified);
+    ///     let response = start_response.start(StatusCode::OK, [(ETAG, "\"2026-03\"")]);
+    ///     Ok(response.with_body(Body::File(body)))
+    /// }
+    /// ```
+    pub fn unless_changed(mut self, len: u64, modified: SystemTime) -> FileBody {
+        self.expected = Some(Box::new((len, modified)));
+        self
+    }
+
+    /// Whether [`check`](FileBody::check) has anything to look at.
+    pub fn is_checked(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// Looks whether the file is still what [`unless_changed`](FileBody::unless_changed) said. For
+    /// servers: call it when the last bytes have been read and before they are sent. A file that
+    /// was only renamed or unlinked is still the same.
+    ///
+    /// # Errors
+    ///
+    /// If the file's length or modification time is another one, or cannot be had.
+    pub fn check(&self) -> io::Result<()> {
+        let Some((len, modified)) = self.expected.as_deref().copied() else { return Ok(()) };
+        let now = self.file.metadata()?;
+        if now.len() == len && now.modified()? == modified {
+            return Ok(());
+        }
+        Err(io::Error::other("the file changed while it was sent"))
+    }
 }
 
 impl Body {
@@ -103,7 +158,7 @@ impl Body {
         }
         let offset = file.stream_position()?;
         let len = metadata.len().saturating_sub(offset);
-        Ok(Body::File(FileBody { file, offset, len }))
+        Ok(Body::File(FileBody::new(file, offset, len)))
     }
 
     /// After status 101: `protocol` gets the connection, on a thread that may block.

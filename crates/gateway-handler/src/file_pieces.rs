@@ -1,6 +1,5 @@
 //! A file where its bytes have to pass through the server.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -11,19 +10,18 @@ use gateway_core::FileBody;
 const PIECE: usize = 64 * 1024;
 
 /// A [`FileBody`] as an iterator of its data, for a server that cannot hand the file to the system
-/// whole. It ends with an error if the file is shorter than the body says.
+/// whole. It ends with an error if the file is shorter than the body says, or has changed though the
+/// body says that it must not: then the last piece is kept back.
 #[derive(Debug)]
 pub struct FilePieces {
-    file: File,
-    at: u64,
-    left: u64,
+    body: FileBody,
 }
 
 impl FilePieces {
     /// The pieces of `body`. The file's own position is neither used nor moved, so a file that is
     /// open once may be sent many times at once.
     pub fn new(body: FileBody) -> FilePieces {
-        FilePieces { file: body.file, at: body.offset, left: body.len }
+        FilePieces { body }
     }
 
     /// What is said of a file that ended before its body did.
@@ -36,23 +34,27 @@ impl Iterator for FilePieces {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<io::Result<Bytes>> {
-        if self.left == 0 {
+        let body = &mut self.body;
+        if body.len == 0 {
             return None;
         }
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
+        let wanted = usize::try_from(body.len).unwrap_or(usize::MAX).min(PIECE);
         let mut piece = BytesMut::zeroed(wanted);
         let read = loop {
-            match self.file.read_at(&mut piece, self.at) {
+            match body.file.read_at(&mut piece, body.offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) => break Err(FilePieces::shrunk()),
                 read => break read,
             }
         };
-        Some(read.map(|n| {
+        Some(read.and_then(|n| {
             piece.truncate(n);
-            self.at += n as u64;
-            self.left -= n as u64;
-            piece.freeze()
+            body.offset += n as u64;
+            body.len -= n as u64;
+            if body.len == 0 {
+                body.check()?;
+            }
+            Ok(piece.freeze())
         }))
     }
 }

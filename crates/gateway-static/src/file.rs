@@ -7,7 +7,7 @@ use gateway_core::http::header::{
     ETAG, HeaderValue, LAST_MODIFIED,
 };
 use gateway_core::http::{Method, StatusCode};
-use gateway_core::{Body, Environ, FileBody, Result};
+use gateway_core::{Body, Environ, Result};
 
 use crate::answer::Answer;
 use crate::coding::{self, Accepted, Coding};
@@ -178,6 +178,5 @@ fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answe
 /// of the answer to a HEAD.
 fn with_part(answer: Answer, opened: Opened, span: Span) -> Answer {
     let len = span.end - span.start;
-    let body = FileBody { file: opened.file, offset: span.start, len };
-    answer.with(CONTENT_LENGTH, HeaderValue::from(len)).with_body(Body::File(body))
+    answer.with(CONTENT_LENGTH, HeaderValue::from(len)).with_body(opened.part(span))
 }

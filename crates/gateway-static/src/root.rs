@@ -5,10 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use gateway_core::{Body, FileBody};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::range::Span;
 use crate::walk;
 
 /// How to open what a peer named. A FIFO or a device must not block the thread that opens it, and
@@ -66,6 +69,31 @@ pub(crate) struct Facts {
 pub(crate) struct Stamp {
     pub(crate) seconds: i64,
     pub(crate) nanoseconds: i64,
+}
+
+impl Opened {
+    /// The bytes `span` of the file as it was found: a server cuts them if it changes.
+    pub(crate) fn part(self, span: Span) -> Body {
+        let Facts { len, modified, .. } = self.facts;
+        let body = FileBody::new(self.file, span.start, span.end - span.start);
+        Body::File(match modified.time() {
+            Some(modified) => body.unless_changed(len, modified),
+            None => body,
+        })
+    }
+}
+
+impl Stamp {
+    /// `None` where the system's clock does not reach.
+    fn time(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.seconds.unsigned_abs());
+        let rest = Duration::from_nanos(self.nanoseconds.try_into().ok()?);
+        let second = match self.seconds {
+            ..0 => UNIX_EPOCH.checked_sub(whole),
+            _ => UNIX_EPOCH.checked_add(whole),
+        };
+        second?.checked_add(rest)
+    }
 }
 
 impl Root {

@@ -8,9 +8,7 @@ use gateway_core::http::header::{
     ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
 use gateway_core::http::{Method, StatusCode};
-use gateway_core::{
-    Application, Body, Environ, Error, FileBody, Reply, Response, Result, StartResponse,
-};
+use gateway_core::{Application, Environ, Error, Reply, Response, Result, StartResponse};
 use rustix::io::Errno;
 
 use crate::answer::Answer;
@@ -189,11 +187,11 @@ impl Site {
         if let Some(page) = &self.not_found
             && let Place::File(Named { name, opened }) = self.open(page)?
         {
-            let body = FileBody { file: opened.file, offset: 0, len: opened.facts.len };
             let content_type = self.content_type(&Media::of(&name))?;
+            let whole = 0..opened.facts.len;
             return Ok(Answer::empty(status)
                 .with(CONTENT_TYPE, content_type)
-                .with_body(Body::File(body)));
+                .with_body(opened.part(whole)));
         }
         Ok(Answer::text(status))
     }

@@ -271,14 +271,10 @@ const FILES_ARE_SENT: ServerRule = ServerRule {
             },
         ),
         case("a part", |scene| {
-            sends_file(scene, "12", || {
-                Ok(Body::File(FileBody { file: file_of(b"0123456789")?, offset: 1, len: 2 }))
-            })
+            sends_file(scene, "12", || Ok(Body::File(FileBody::new(file_of(b"0123456789")?, 1, 2))))
         }),
         case("nothing of it", |scene| {
-            sends_file(scene, "", || {
-                Ok(Body::File(FileBody { file: file_of(b"0123456789")?, offset: 1, len: 0 }))
-            })
+            sends_file(scene, "", || Ok(Body::File(FileBody::new(file_of(b"0123456789")?, 1, 0))))
         }),
         port(
             "with a length of the application's",
@@ -356,7 +352,7 @@ const SHRUNK_FILE_IS_CUT: ServerRule = ServerRule {
     cases: &[case("two of five bytes", |scene| {
         let site = scene.serve(|_| {
             inline(|_, start_response| {
-                let body = FileBody { file: file_of(b"0123456789")?, offset: 8, len: 5 };
+                let body = FileBody::new(file_of(b"0123456789")?, 8, 5);
                 Ok(text(start_response, Body::File(body)))
             })
         })?;

@@ -272,7 +272,7 @@ fn hinting<const N: usize>(len: u64, steps: [Step; N]) -> Body {
 
 fn part(len: u64) -> Body {
     let file = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-    Body::File(FileBody { file: file.expect("the manifest"), offset: 1, len })
+    Body::File(FileBody::new(file.expect("the manifest"), 1, len))
 }
 
 /// A body that asks an iterator in its poll.

@@ -1,6 +1,7 @@
 //! What reaches the wire.
 
 use std::io::{Read, Write};
+use std::time::{Duration, SystemTime};
 
 use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
@@ -12,7 +13,7 @@ use gateway_core::{
     StartResponse, inline,
 };
 
-use super::simulation::{Step, answer, play};
+use super::simulation::{Outcome, Step, answer, play};
 
 const HEAD: &str = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nserver: simulation\r\n";
 
@@ -224,7 +225,7 @@ fn a_file_is_sent_behind_its_head_and_a_shrunk_one_cut() {
         let path = path.clone();
         inline(move |_, start_response| {
             let file = std::fs::File::open(&path)?;
-            let body = Body::File(FileBody { file, offset: 2, len });
+            let body = Body::File(FileBody::new(file, 2, len));
             Ok(start_response.start(StatusCode::OK, ()).with_body(body))
         })
     };
@@ -234,6 +235,30 @@ fn a_file_is_sent_behind_its_head_and_a_shrunk_one_cut() {
     let outcome = answer(file(40), &get.repeat(2));
     assert_eq!(outcome.sent.matches("\r\n\r\n23456789").count(), 1, "{outcome:?}");
     assert!(outcome.log[0].contains("became shorter"), "{:?}", outcome.log);
+}
+
+#[test]
+fn a_file_that_has_changed_is_cut_before_its_end() {
+    let path = std::env::temp_dir().join(format!("gateway-connection-new-{}", std::process::id()));
+    let len = 100_000;
+    std::fs::write(&path, "x".repeat(len)).expect("a temporary file");
+    let modified = std::fs::metadata(&path).and_then(|facts| facts.modified()).expect("its time");
+    let file = |modified: SystemTime| {
+        let path = path.clone();
+        inline(move |_, start_response| {
+            let file = std::fs::File::open(&path)?;
+            let body = FileBody::new(file, 1, len as u64 - 1).unless_changed(len as u64, modified);
+            Ok(start_response.start(StatusCode::OK, ()).with_body(Body::File(body)))
+        })
+    };
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let sent = |outcome: &Outcome| outcome.sent.matches('x').count();
+    let same = answer(file(modified), &get.repeat(2));
+    assert_eq!(sent(&same), 2 * (len - 1));
+    let changed = answer(file(modified - Duration::from_nanos(1)), &get.repeat(2));
+    assert!(sent(&changed) < len - 1, "{} bytes", sent(&changed));
+    assert!(changed.log[0].contains("the file changed"), "{:?}", changed.log);
+    std::fs::remove_file(&path).expect("it was there");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_file_is_sent_in_pieces_and_a_short_one_cut() {
         let path = path.clone();
         inline(move |_, start| {
             let file = std::fs::File::open(&path)?;
-            let body = Body::File(FileBody { file, offset, len });
+            let body = Body::File(FileBody::new(file, offset, len));
             Ok(start.start(StatusCode::OK, ()).with_body(body))
         })
     };
@@ -82,6 +82,32 @@ fn a_file_is_sent_in_pieces_and_a_short_one_cut() {
     let short = run(from(8, 3), GET);
     assert_eq!(short.calls(), ["head 200 3", "data 89", "cut"]);
     assert!(short.log[0].contains("became shorter"), "{:?}", short.log);
+    std::fs::remove_file(&path).expect("it was there");
+}
+
+#[test]
+fn a_file_that_has_changed_loses_its_last_piece() {
+    let path = std::env::temp_dir().join(format!("gateway-handler-new-{}", std::process::id()));
+    std::fs::write(&path, "x".repeat(100_000)).expect("a temporary file");
+    let modified = std::fs::metadata(&path).and_then(|facts| facts.modified()).expect("its time");
+    let before = modified - std::time::Duration::from_nanos(1);
+    let from = |part: u64, len: u64, modified: std::time::SystemTime| {
+        let path = path.clone();
+        inline(move |_, start| {
+            let file = std::fs::File::open(&path)?;
+            let body = FileBody::new(file, 2, part).unless_changed(len, modified);
+            Ok(start.start(StatusCode::OK, ()).with_body(Body::File(body)))
+        })
+    };
+    assert_eq!(run(from(3, 100_000, modified), GET).calls(), ["head 200 3", "data xxx", "end"]);
+    for (len, modified) in [(100_001, modified), (100_000, before)] {
+        let changed = run(from(99_000, len, modified), GET);
+        let calls = changed.calls();
+        assert_eq!((calls.len(), calls[0], calls[2]), (3, "head 200 99000", "cut"));
+        assert!(changed.log[0].contains("the file changed"), "{:?}", changed.log);
+        // Where nothing has been sent, it can still be said.
+        assert_eq!(run(from(3, len, modified), GET).calls()[0], "head 500 26");
+    }
     std::fs::remove_file(&path).expect("it was there");
 }
 
@@ -283,7 +309,7 @@ fn a_files_own_position_is_of_no_account() {
     std::fs::remove_file(&path).expect("it was there");
     let pieces = |offset| {
         let file = file.try_clone().expect("it can be cloned");
-        FilePieces::new(FileBody { file, offset, len: 4 })
+        FilePieces::new(FileBody::new(file, offset, 4))
     };
     let (first, second) = (pieces(2), pieces(6));
     let all = |pieces: FilePieces| pieces.map(|piece| piece.expect("it reads")).collect::<Vec<_>>();

@@ -1,9 +1,11 @@
 //! `gateway serve`: what it answers, how it starts, and how it ends.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use tempfile::{TempDir, tempdir};
@@ -117,6 +119,38 @@ fn a_request_in_flight_is_finished_and_a_second_signal_cuts_it() {
 }
 
 #[test]
+fn a_file_that_is_rewritten_while_it_is_sent_is_cut() {
+    let site = site();
+    let big = fs::File::create(site.path().join("big")).unwrap();
+    let len = 256 << 20;
+    big.set_len(len).unwrap();
+    for (day, name) in [(1, "std"), (2, "tokio")] {
+        let server = Server::start(site.path(), &["--server", name, "--log", "off"]);
+        let mut stream = server.connect();
+        stream.write_all(b"GET /big HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        let mut body = BufReader::new(stream);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert_ne!(body.read_line(&mut line).unwrap(), 0, "{name}");
+        }
+        // As long as before, by whatever clock.
+        big.write_all_at(b"new", 0).unwrap();
+        big.set_modified(UNIX_EPOCH + Duration::from_secs(day * 86_400)).unwrap();
+        let mut received = 0;
+        let mut piece = vec![0; 1 << 20];
+        // A reset is a visible cut, too.
+        while let Ok(n @ 1..) = body.read(&mut piece) {
+            received += n as u64;
+        }
+        assert!(received < len, "{name}: {received} bytes");
+        // The next one gets the new content.
+        let now = server.get("/big", "Range: bytes=0-2\r\n");
+        assert!(now.ends_with("\r\n\r\nnew"), "{name}: {now}");
+    }
+}
+
+#[test]
 fn a_unix_socket_is_served() {
     let site = site();
     let socket = site.path().join("socket");
@@ -125,11 +159,11 @@ fn a_unix_socket_is_served() {
     // The listener is made before the directory is said, which is what `spawn` waits for.
     command.args(["serve", "--bind", &bind, "--log", "off"]);
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("unix:") {
         line.clear();
-        assert_ne!(std::io::BufRead::read_line(&mut said, &mut line).unwrap(), 0);
+        assert_ne!(said.read_line(&mut line).unwrap(), 0);
     }
     let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
     stream.write_all(b"GET /a.txt HTTP/1.0\r\n\r\n").unwrap();
