@@ -8,4 +8,5 @@ mod process;
 mod reload;
 mod run;
 mod serve;
+mod terminal;
 mod tiny;

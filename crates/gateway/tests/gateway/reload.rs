@@ -1,5 +1,6 @@
 //! `gateway run --reload`: nobody is refused while one application takes the place of another.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -112,5 +113,30 @@ fn a_build_that_fails_leaves_the_old_one_serving() {
     gateway.wait_for("Reloaded");
     expect(&gateway.address, "version 2.");
     gateway.signal(Signal::INT);
+    assert_eq!(gateway.end().0, Some(0));
+}
+
+#[test]
+fn a_source_that_is_replaced_by_another_file_is_noticed_every_time() {
+    let tiny = Crate::new("tiny-replaced", "");
+    // The library is not where most are, and what the application writes is beside it.
+    let manifest = tiny.directory.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap() + "\n[lib]\npath = \"lib.rs\"\n";
+    let replace = |name: &str, text: &str| {
+        let draft = tiny.directory.join(".draft");
+        fs::write(&draft, text).unwrap();
+        fs::rename(&draft, tiny.directory.join(name)).unwrap();
+    };
+    replace("Cargo.toml", &text);
+    replace("lib.rs", &version(0));
+    let mut gateway = Server::spawn(&mut tiny.run("app", &["--reload", "--log", "off"]));
+    for round in 1..=2 {
+        replace("lib.rs", &version(round));
+        gateway.wait_for("Reloaded");
+        expect(&gateway.address, &format!("version {round}."));
+        replace("Cargo.toml", &format!("{text}# {round}\n"));
+        gateway.wait_for("Reloaded");
+    }
+    gateway.signal(Signal::TERM);
     assert_eq!(gateway.end().0, Some(0));
 }

@@ -1,10 +1,11 @@
 //! `gateway run`: what can be named, and what is said of what cannot.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use rustix::process::Signal;
 
-use crate::process::{Server, gateway};
+use crate::process::{Server, gateway, refusal};
 use crate::tiny::Crate;
 
 const KINDS: &str = r#"
@@ -50,6 +51,11 @@ pub fn failing() -> std::result::Result<App, std::fmt::Error> {
 
 pub fn number(_: u8) -> u8 {
     7
+}
+
+pub fn endless(_: Environ, start: StartResponse) -> Result<Response> {
+    let body = Body::iter(std::iter::repeat_with(|| Ok(gateway_core::bytes::Bytes::from_static(&[b'x'; 4096]))));
+    Ok(start.start(StatusCode::OK, ()).with_body(body))
 }
 
 fn private() -> App {
@@ -103,6 +109,35 @@ fn errors_say_which_half_failed() {
 
     tiny.write("pub fn app( {");
     check("app", 6, &["error: the build failed; the compiler's errors are above", "src/lib.rs:1"]);
+}
+
+#[test]
+fn a_second_signal_cuts_what_the_first_one_left() {
+    let tiny = Crate::new("tiny-endless", KINDS);
+    for (server, signal, code) in [("std", Signal::INT, 130), ("tokio", Signal::TERM, 143)] {
+        let args = ["--log", "off", "--server", server];
+        let mut gateway = Server::spawn(&mut tiny.run("endless", &args));
+        let mut stream = gateway.connect();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        let mut some = [0; 1 << 12];
+        stream.read_exact(&mut some).unwrap();
+        gateway.signal(signal);
+        gateway.wait_for("Stopping; ");
+        // It is still being sent.
+        stream.read_exact(&mut some).unwrap();
+        gateway.signal(signal);
+        let (ended, _, err) = gateway.end();
+        assert_eq!(ended, Some(code), "{server}: {err}");
+    }
+}
+
+#[test]
+fn outside_of_any_workspace_a_path_is_asked_for() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let refused = refusal(nowhere.path(), &["run", "shop:app"]);
+    let line = "error: there is no crate `shop`: this directory is in no workspace of cargo; name \
+                the path to the crate, like ../shop:app\n";
+    assert_eq!(refused, (line.to_owned(), Some(5)));
 }
 
 #[test]

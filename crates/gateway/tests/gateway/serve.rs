@@ -75,8 +75,10 @@ fn what_cannot_be_served_is_one_line_with_a_hint() {
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let busy = "the address is in use; stop the other server or choose another port; --port 0 \
-                takes any free one";
+    let busy = "the address is in use; stop the other server or choose another port; port 0 is \
+                any free one";
+    let both = "--bind: `127.0.0.1:9000` has a port in it; write --bind 127.0.0.1 --port 9000";
+    check(&["--bind", "127.0.0.1:9000"], 2, both);
     check(&["--port", &port], 3, &format!("cannot listen on 127.0.0.1:{port}: {busy}"));
 }
 

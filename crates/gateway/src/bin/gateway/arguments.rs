@@ -66,7 +66,7 @@ Signals:
 
 Exit codes:
   0        done, or stopped by a signal
-  1        the server failed
+  1        the server failed, or the application when it was made
   2        an argument, an environment variable or the config file is wrong
   3        the address cannot be had: in use, not permitted, not of this machine
   4        the directory, or a page in it, cannot be served

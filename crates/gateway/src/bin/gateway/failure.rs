@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     NotBuilt { flag: &'static str, reason: &'static str },
     #[error("--auth: {0}")]
     Auth(String),
+    #[error("--bind: `{0}` has a port in it; write --bind {1} --port {2}")]
+    PortInBind(String, String, u16),
     #[error("there is no subcommand `{0}`; see `gateway --help`")]
     NoSubcommand(String),
     #[error("{}:{line}: {reason}", path.display())]
@@ -31,6 +33,11 @@ pub(crate) enum Failure {
     NoCrate { name: String, place: String, near: String },
     #[error("the crate `{name}` {reason}")]
     UnfitCrate { name: String, reason: String },
+    #[error(
+        "there is no crate `{0}`: this directory is in no workspace of cargo; name the path to the \
+         crate, like ../{0}:{1}"
+    )]
+    NoWorkspace(String, String),
     #[error("cargo does not understand {place}: {reason}")]
     Metadata { place: String, reason: String },
     #[error(
@@ -54,6 +61,7 @@ impl Failure {
             Failure::Server(ServerError::Bind { .. }) => 3,
             Failure::Static(StaticError::Root { .. } | StaticError::Page { .. }) => 4,
             Failure::NoCrate { .. }
+            | Failure::NoWorkspace(..)
             | Failure::UnfitCrate { .. }
             | Failure::NoPath { .. }
             | Failure::NotAnApplication { .. } => 5,
@@ -107,12 +115,15 @@ fn static_line(error: &StaticError) -> String {
 
 fn server_line(error: &ServerError) -> String {
     match error {
-        ServerError::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-            format!("{error}; --port 0 takes any free one")
+        ServerError::Bind { address, source }
+            if source.kind() == io::ErrorKind::AddrInUse && !address.starts_with("unix:") =>
+        {
+            format!("{error}; port 0 is any free one")
         }
         ServerError::Bind { address, source } => {
             let text = error.to_string();
-            match text.ends_with(address.as_str()) {
+            // Where there is no hint, it ends with the address.
+            match text == format!("cannot listen on {address}") {
                 true => format!("{text}: {source}"),
                 false => text,
             }
@@ -146,6 +157,23 @@ mod tests {
             4,
             "cannot serve `/root`: permission denied; the process's user must be able to open it",
         );
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_had_has_one_hint() {
+        let bind = |address: &str, kind: io::ErrorKind| ServerError::Bind {
+            address: address.into(),
+            source: kind.into(),
+        };
+        let form = "it is no address; write a host and a port, like 127.0.0.1:8000 or [::1]:8000";
+        let line = format!("cannot listen on 8000: {form}");
+        check(bind("8000", io::ErrorKind::InvalidInput), 3, &line);
+        let busy = "the path is in use; stop the other server or remove what it has left there";
+        let line = format!("cannot listen on unix:web.sock: {busy}");
+        check(bind("unix:web.sock", io::ErrorKind::AddrInUse), 3, &line);
+        let line = "cannot listen on 127.0.0.1:80: the address is in use; stop the other server or \
+                    choose another port; port 0 is any free one";
+        check(bind("127.0.0.1:80", io::ErrorKind::AddrInUse), 3, line);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) struct Package {
     /// Where it is.
     pub(crate) directory: PathBuf,
     /// Its sources and those of the crates below it that are directories, too.
-    pub(crate) sources: Vec<PathBuf>,
+    pub(crate) sources: Sources,
     /// Where its workspace begins.
     pub(crate) workspace: PathBuf,
     /// Where cargo builds.
@@ -28,12 +28,26 @@ pub(crate) struct Package {
     metadata: Metadata,
 }
 
+/// What an application is built of, so far as it is on this machine's own.
+#[derive(Debug, Clone)]
+pub(crate) struct Sources {
+    /// The directories of crates: of what is right in them, manifests and code count.
+    pub(crate) crates: Vec<PathBuf>,
+    /// Directories of code: everything in and below them counts.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
 impl Package {
     /// Finds `name`: a package of the workspace here, or the path to a crate.
-    pub(crate) fn find(name: &str) -> Result<Package, Failure> {
+    ///
+    /// `path` is only for what is said if there is none.
+    pub(crate) fn find(name: &str, path: &str) -> Result<Package, Failure> {
         let by_path = name.contains('/') || name.starts_with('.');
         let metadata = match by_path {
             true => Metadata::read(Some(&Path::new(name).join("Cargo.toml")), name)?,
+            false if !is_in_a_workspace() => {
+                return Err(Failure::NoWorkspace(name.to_owned(), path.to_owned()));
+            }
             false => Metadata::read(None, name)?,
         };
         let found = match by_path {
@@ -84,6 +98,14 @@ impl Package {
     }
 }
 
+/// Whether cargo finds a manifest here or above.
+fn is_in_a_workspace() -> bool {
+    // Where there is no telling, cargo has its say.
+    std::env::current_dir().map_or(true, |here| {
+        here.ancestors().any(|directory| directory.join("Cargo.toml").is_file())
+    })
+}
+
 fn no_crate(name: &str, metadata: &Metadata) -> Failure {
     let nearest = metadata
         .members()
@@ -122,6 +144,7 @@ struct PackageData {
 struct Target {
     name: String,
     kind: Vec<String>,
+    src_path: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,26 +185,52 @@ impl Metadata {
     }
 
     /// The sources of `package`, and of what it depends on by path.
-    fn sources(&self, package: &PackageData) -> Vec<PathBuf> {
-        let mut directories = vec![package.directory()];
+    fn sources(&self, package: &PackageData) -> Sources {
+        let mut sources = Sources { crates: vec![package.directory()], directories: Vec::new() };
         let mut next = 0;
-        while let Some(directory) = directories.get(next) {
+        while let Some(directory) = sources.crates.get(next).cloned() {
             next += 1;
-            let package = self.packages.iter().find(|package| package.directory() == *directory);
-            let below = package.into_iter().flat_map(|package| &package.dependencies);
-            let new: Vec<_> = below.filter_map(|dependency| dependency.path.clone()).collect();
-            for path in new {
-                if !directories.contains(&path) {
-                    directories.push(path);
+            let found = self.packages.iter().find(|package| package.directory() == directory);
+            let Some(package) = found else { continue };
+            sources.directories.extend(package.sources());
+            for path in package.dependencies.iter().filter_map(|below| below.path.clone()) {
+                if !sources.crates.contains(&path) {
+                    sources.crates.push(path);
                 }
             }
         }
-        let parts = directories.iter().flat_map(|d| ["src", "Cargo.toml"].map(|part| d.join(part)));
-        parts.filter(|part| part.exists()).collect()
+        sources.crates.retain(|directory| directory.is_dir());
+        sources
+    }
+}
+
+impl Sources {
+    /// Whether `path` is one of them. A crate's own directory has more in it than sources: the
+    /// target directory, or what the application writes.
+    pub(crate) fn contain(&self, path: &Path) -> bool {
+        if self.directories.iter().any(|directory| path.starts_with(directory)) {
+            return true;
+        }
+        let is_source = path.file_name().is_some_and(|name| name == "Cargo.toml")
+            || path.extension().is_some_and(|extension| extension == "rs");
+        is_source && path.parent().is_some_and(|parent| self.crates.iter().any(|c| c == parent))
     }
 }
 
 impl PackageData {
+    /// The directories of its library and its build script, but not its own.
+    fn sources(&self) -> Vec<PathBuf> {
+        let built = |target: &&Target| {
+            target
+                .kind
+                .iter()
+                .any(|kind| kind.ends_with("lib") || kind == "custom-build" || kind == "proc-macro")
+        };
+        let roots = self.targets.iter().filter(built).filter_map(|t| t.src_path.parent());
+        let below = roots.filter(|directory| *directory != self.directory() && directory.is_dir());
+        below.map(Path::to_path_buf).collect()
+    }
+
     fn directory(&self) -> PathBuf {
         self.manifest_path.parent().map(Path::to_path_buf).unwrap_or_default()
     }
@@ -190,4 +239,26 @@ impl PackageData {
 /// The cargo that runs us, or the one in the path.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_code_and_manifests() {
+        let sources = Sources {
+            crates: vec!["/shop".into(), "/shop/below".into()],
+            directories: vec!["/shop/src".into()],
+        };
+        for path in
+            ["/shop/src", "/shop/src/page.html", "/shop/src/a/b.rs", "/shop/below/Cargo.toml"]
+        {
+            assert!(sources.contain(Path::new(path)), "{path}");
+        }
+        for path in ["/shop/orders.sqlite", "/shop/Cargo.lock", "/shop/target/x.rs", "/shop/srcs"] {
+            assert!(!sources.contain(Path::new(path)), "{path}");
+        }
+        assert!(sources.contain(Path::new("/shop/build.rs")));
+    }
 }

@@ -16,11 +16,16 @@ use signal_hook::iterator::Signals;
 
 use crate::banner;
 use crate::failure::Failure;
+use crate::package::Sources;
 use crate::run::Start;
 use crate::runner::Runner;
 
 /// Sources have changed when nothing has changed for so long: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(50);
+
+/// What a runner ends with after a second signal, whichever of ours it meets second.
+const AT_ONCE_BY_INT: i32 = 128 + SIGINT;
+const AT_ONCE_BY_TERM: i32 = 128 + SIGTERM;
 
 /// Runs one application, again and again if its sources change.
 pub(crate) struct Supervisor {
@@ -38,10 +43,13 @@ pub(crate) struct Supervisor {
     starting: Option<Child>,
     retiring: Vec<Child>,
     stops: u32,
+    /// The last signal.
+    stopped_by: Signal,
 }
 
 enum Event {
-    Stop,
+    /// Whoever started us wants an end, by this signal.
+    Stop(Signal),
     /// The process that is starting serves.
     Ready,
     /// Some process has ended.
@@ -70,18 +78,19 @@ impl Supervisor {
             starting: None,
             retiring: Vec::new(),
             stops: 0,
+            stopped_by: Signal::TERM,
         })
     }
 
     /// Builds and runs it until it is stopped, or ends by itself; if `watched` change, anew.
-    pub(crate) fn run(mut self, watched: Option<Vec<PathBuf>>) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(mut self, watched: Option<Sources>) -> Result<ExitCode, Failure> {
         self.reloading = watched.is_some();
         // Before the build, which must not miss a change.
-        let _watcher = watched.map(|paths| watch(&paths, self.sender.clone())).transpose()?;
+        let _watcher = watched.map(|sources| watch(sources, self.sender.clone())).transpose()?;
         self.build()?;
         while let Ok(event) = self.events.recv() {
             let end = match event {
-                Event::Stop => self.stop(),
+                Event::Stop(signal) => self.stop(signal),
                 Event::Ready => self.swap(),
                 Event::Ended => self.bury(),
                 Event::Changed => self.change()?,
@@ -173,6 +182,9 @@ impl Supervisor {
         }
         if let Some(status) = self.serving.as_mut().and_then(ended) {
             self.serving = None;
+            if self.stops > 1 && matches!(status.code(), Some(AT_ONCE_BY_INT | AT_ONCE_BY_TERM)) {
+                return Some(at_once_by(self.stopped_by));
+            }
             if self.stops > 0 || !self.reloading {
                 return Some(code(status));
             }
@@ -182,8 +194,11 @@ impl Supervisor {
         self.ended()
     }
 
-    fn stop(&mut self) -> Option<ExitCode> {
+    fn stop(&mut self, by: Signal) -> Option<ExitCode> {
         self.stops += 1;
+        self.stopped_by = by;
+        // Two that are the same count as one where the first has not been noticed yet.
+        let relayed = if self.stops == 1 { Signal::TERM } else { Signal::INT };
         if self.stops == 1 {
             say_stopping();
         }
@@ -192,7 +207,7 @@ impl Supervisor {
         // Those that retire have had their first signal, and a second one would cut their requests.
         let retiring = self.retiring.iter().filter(|_| self.stops > 1);
         let processes = [&self.serving, &self.starting].into_iter().flatten().chain(retiring);
-        processes.for_each(|child| signal(child, Signal::TERM));
+        processes.for_each(|child| signal(child, relayed));
         self.ended()
     }
 
@@ -217,7 +232,8 @@ fn listen(sender: Sender<Event>) -> std::io::Result<()> {
             let event = match signal {
                 SIGUSR1 => Event::Ready,
                 SIGCHLD => Event::Ended,
-                _ => Event::Stop,
+                SIGINT => Event::Stop(Signal::INT),
+                _ => Event::Stop(Signal::TERM),
             };
             if sender.send(event).is_err() {
                 return;
@@ -227,22 +243,30 @@ fn listen(sender: Sender<Event>) -> std::io::Result<()> {
     thread::Builder::new().name("signals".into()).spawn(forward).map(drop)
 }
 
-/// Sends `Changed` when `paths`, or what is below them, have changed and are quiet again.
-fn watch(paths: &[PathBuf], sender: Sender<Event>) -> Result<impl Watcher + use<>, Failure> {
+/// Sends `Changed` when `sources` have changed and are quiet again.
+fn watch(sources: Sources, sender: Sender<Event>) -> Result<impl Watcher + use<>, Failure> {
     let failed = |error: notify::Error| Failure::Io {
         action: "watch the sources",
         source: std::io::Error::other(error),
     };
     let (change, changes) = channel();
+    let of = sources.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // The compiler reads them, which is no change.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        let is_change = |event: &notify::Event| {
+            !event.kind.is_access()
+                && (event.need_rescan() || event.paths.iter().any(|path| of.contain(path)))
+        };
+        if event.is_ok_and(|event| is_change(&event)) {
             let _ = change.send(());
         }
     })
     .map_err(failed)?;
-    for path in paths {
-        watcher.watch(path, RecursiveMode::Recursive).map_err(failed)?;
+    for crate_ in &sources.crates {
+        watcher.watch(crate_, RecursiveMode::NonRecursive).map_err(failed)?;
+    }
+    for directory in &sources.directories {
+        watcher.watch(directory, RecursiveMode::Recursive).map_err(failed)?;
     }
     let wait = move || {
         while changes.recv().is_ok() {
@@ -264,6 +288,11 @@ fn signal(child: &Child, signal: Signal) {
 
 fn ended(child: &mut Child) -> Option<ExitStatus> {
     child.try_wait().ok().flatten()
+}
+
+/// What a process ends with that was told to end at once.
+fn at_once_by(signal: Signal) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1))
 }
 
 fn code(status: ExitStatus) -> ExitCode {

@@ -21,7 +21,7 @@ use crate::runner::Runner;
 /// Builds an application and runs it until it is stopped.
 pub(crate) fn run(options: RunOptions) -> Result<ExitCode, Failure> {
     let (name, path) = application(options.app.as_deref())?;
-    let package = Arc::new(Package::find(name)?);
+    let package = Arc::new(Package::find(name, path)?);
     // First of all, since to build takes longer than to find out that somebody listens there.
     let listener = Listener::bind(options.addr.as_deref().unwrap_or("127.0.0.1:8000"))?;
     let release = options.release == Some(true);

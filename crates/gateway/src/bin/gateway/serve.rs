@@ -1,6 +1,6 @@
 //! `gateway serve`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ pub(crate) fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     refuse_what_is_not_built(&options)?;
     let dir = options.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let app = application(&dir, &options)?;
-    let address = address(&options);
+    let address = address(&options)?;
     match options.server.unwrap_or_default() {
         ServerChoice::Std => start(StdServer::bind(address)?, app, &dir, &options),
         ServerChoice::Tokio => start(TokioServer::bind(address)?, app, &dir, &options),
@@ -64,14 +64,17 @@ fn start(
 }
 
 /// `HOST:PORT` or `unix:PATH`.
-fn address(options: &ServeOptions) -> String {
+fn address(options: &ServeOptions) -> Result<String, Failure> {
     let bind = options.bind.as_deref().unwrap_or("127.0.0.1");
     let port = options.port.unwrap_or(8000);
-    match bind.parse::<IpAddr>() {
+    if let Ok(both) = bind.parse::<SocketAddr>() {
+        return Err(Failure::PortInBind(bind.to_owned(), both.ip().to_string(), both.port()));
+    }
+    Ok(match bind.parse::<IpAddr>() {
         _ if bind.starts_with("unix:") => bind.to_owned(),
         Ok(IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
         _ => format!("{bind}:{port}"),
-    }
+    })
 }
 
 /// The files with everything around them that was asked for.
