@@ -9,5 +9,8 @@ struct Framework;
 #[doc = include_str!("../../../docs/guides/server.md")]
 struct Server;
 
+#[doc = include_str!("../../../docs/guides/command.md")]
+struct Command;
+
 #[doc = include_str!("../../../docs/lint.md")]
 struct Lint;

@@ -115,4 +115,20 @@ mod tests {
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn the_guide_has_the_same_exit_codes() {
+        let rows = |text: &'static str, is_row: fn(&str) -> Option<(&str, &str)>| {
+            let rows = text.lines().filter_map(is_row);
+            let words = rows.map(|(code, means)| (code.replace(',', ""), means.trim().to_owned()));
+            words.collect::<Vec<_>>()
+        };
+        let (_, help) = MORE.split_once("Exit codes:\n").expect("they are in the help");
+        let in_help = rows(help, |line| line.trim_start().split_once("  "));
+        let guide = include_str!("../../../../../docs/guides/command.md");
+        let (_, table) = guide.split_once("| code | means |\n|---|---|\n").expect("a table");
+        let (table, _) = table.split_once("\n\n").expect("it ends");
+        let in_guide = rows(table, |line| line.trim_matches('|').trim().split_once(" | "));
+        assert_eq!(in_help, in_guide);
+    }
 }

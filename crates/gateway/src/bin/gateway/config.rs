@@ -45,3 +45,17 @@ impl Config {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guides_example_is_understood() {
+        let guide = include_str!("../../../../../docs/guides/command.md");
+        let (_, example) = guide.split_once("```toml\n").expect("there is one");
+        let (example, _) = example.split_once("```").expect("it ends");
+        let config = Config::parse(Path::new("guide"), example).expect("it is right");
+        assert_eq!((config.serve.port, config.run.reload), (Some(8080), Some(true)));
+    }
+}
