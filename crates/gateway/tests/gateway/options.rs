@@ -190,7 +190,12 @@ fn it_explains_itself() {
         assert!(text(&["completions", shell]).contains(part), "{shell}");
     }
     assert!(text(&["man"]).contains(".TH gateway 1"));
-    assert!(text(&["man", "serve"]).contains("\\-\\-follow\\-symlinks"));
+    let page = text(&["man", "serve"]);
+    for part in
+        ["\\-\\-follow\\-symlinks", ".SH EXAMPLES\n.nf\n", ".SH EXIT CODES\n.nf\n0        done"]
+    {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
     let (line, code) = refusal(site.path(), &["man", "nothing"]);
     assert_eq!(
         (line.as_str(), code),

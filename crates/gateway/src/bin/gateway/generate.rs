@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use clap_mangen::Man;
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::manual;
 use gateway::console;
 
 /// Prints the completions for `shell`.
@@ -27,10 +27,7 @@ pub(crate) fn man(subcommand: Option<&str>) -> Result<ExitCode, Failure> {
         };
         command = found.clone();
     }
-    let mut page = Vec::new();
-    Man::new(command)
-        .source(concat!("gateway ", env!("CARGO_PKG_VERSION")))
-        .render(&mut page)
+    let page = manual::page(command)
         .map_err(|source| Failure::Io { action: "make the manual page", source })?;
     print(&page)
 }

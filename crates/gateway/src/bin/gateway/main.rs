@@ -6,6 +6,7 @@ mod banner;
 mod config;
 mod failure;
 mod generate;
+mod manual;
 mod options;
 mod package;
 mod reload;
