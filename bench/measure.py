@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -42,19 +43,26 @@ def request(path="/plaintext", fields=""):
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n".encode()
 
 
+def cargo_build(*words, cwd):
+    subprocess.run(["cargo", "build", "--release", *words], cwd=cwd, check=True,
+                   env=os.environ | {"CARGO_TARGET_DIR": str(TARGET)})
+
+
 def build(*packages):
     """Builds packages of this folder, and `environ`, in release mode."""
-    environment = os.environ | {"CARGO_TARGET_DIR": str(TARGET)}
-    def cargo(*words, cwd):
-        subprocess.run(["cargo", "build", "--release", *words],
-                       cwd=cwd, check=True, env=environment)
-    cargo("-p", "examples", "--bin", "environ", cwd=ROOT)
+    cargo_build("-p", "examples", "--bin", "environ", cwd=ROOT)
     if packages:
-        cargo(*(word for package in packages for word in ("-p", package)), cwd=HERE)
+        cargo_build(*(word for package in packages for word in ("-p", package)), cwd=HERE)
 
 
 def binary(name):
     return str(TARGET / "release" / name)
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
 
 
 def gateway(server, program="environ", threads=1, address="127.0.0.1:0"):
@@ -64,18 +72,33 @@ def gateway(server, program="environ", threads=1, address="127.0.0.1:0"):
 
 
 class Server:
-    """One of our servers, which ends with the `with` block. `wrapper` goes before its command."""
+    """A server, which ends with the `with` block. It says where it listens, unless it is told a
+    `port`. `wrapper` goes before its command."""
 
-    def __init__(self, command, wrapper=()):
+    def __init__(self, command, wrapper=(), port=None):
         self.process = subprocess.Popen(
             [*wrapper, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.pid, self.port = self.process.pid, port or self.told_port()
+        while not self.listens():
+            if self.process.poll() is not None:
+                raise Failed(f"{' '.join(command)} has ended")
+            time.sleep(0.01)
+
+    def told_port(self):
         line = self.process.stdout.readline()
         found = re.fullmatch(r"Listening on http://127\.0\.0\.1:(\d+)\n", line)
         if not found:
             self.process.kill()
             self.process.wait()
-            raise Failed(f"{' '.join(command)} does not listen: {line!r}")
-        self.pid, self.port = self.process.pid, int(found[1])
+            raise Failed(f"{' '.join(self.process.args)} does not listen: {line!r}")
+        return int(found[1])
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 60).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def __enter__(self):
         return self

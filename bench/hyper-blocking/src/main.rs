@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     runtime.block_on(async move {
         let listener = TcpListener::bind(address).await?;
+        println!("Listening on http://{}", listener.local_addr()?);
         // On a worker, not on the thread that blocks here.
         tokio::spawn(accept(listener)).await?;
         Ok(())
