@@ -136,6 +136,15 @@ def counts_table(counts):
     return lines
 
 
+def crates_table(found):
+    lines = ["| crate | " + " | ".join(found) + " |", "|---|" + "---:|" * len(found)]
+    names = {name for crates in found.values() for name, cost in crates.items() if cost >= 1}
+    for name in sorted(names, key=lambda name: -next(iter(found.values())).get(name, 0)):
+        cells = [f"{crates.get(name, 0):,.0f}" for crates in found.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def fairness_table(found):
     lines = ["| server | of 64: answers/s | p99 ms | least served | beside one that pipelines:"
              " answers/s | p99 ms | least served | answers/s of that one |",
