@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gateway-std", &["gateway-connection", "gateway-core", "gateway-http1"]),
     ("gateway-tokio", &["gateway-connection", "gateway-core", "gateway-http1"]),
     // Applications, middleware and framework adapters.
+    ("gateway-middleware", &["gateway-core"]),
     ("gateway-static", &["gateway-core"]),
     // What plays the server also sees the handler.
     ("gateway-cgi", &["gateway-core", "gateway-handler"]),

@@ -1,0 +1,57 @@
+//! Applications around an application, each written once for every kind of reply.
+//!
+//! An application may answer at once, later, or by blocking; what is in here fits all three, on any
+//! server. Each is behind a feature of its name, and none is on by default.
+//!
+//! ```
+//! use gateway_core::{Environ, ErrorStream, Response, Result, StartResponse, http::StatusCode};
+//! use gateway_middleware::{AccessLog, LogFormat, RequestIds};
+//!
+//! fn hello(_: Environ, start_response: StartResponse) -> Result<Response> {
+//!     Ok(start_response.start(StatusCode::OK, ()).with_body("Hello\n"))
+//! }
+//!
+//! let app = AccessLog::new(hello, LogFormat::Json, ErrorStream::stderr());
+//! let app = RequestIds::new(app);
+//! # let _ = app;
+//! ```
+//!
+//! | feature | what | where tower-http has the like |
+//! |---|---|---|
+//! | `access-log` | [`AccessLog`]: a line for every request | – |
+//! | `basic-auth` | [`BasicAuth`]: lets in who knows the password | `ValidateRequestHeaderLayer` |
+//! | `request-id` | [`RequestIds`]: a name for every request | `SetRequestIdLayer` |
+//! | `trace` | [`Trace`]: shows requests and responses, like `curl -v` | – |
+//!
+//! The last column is for applications that are async alone: they run tower-http's layers as they
+//! are, and nothing here does more for them. These are for applications that block, which tower-http
+//! cannot hold, and for what has to see the end of an exchange, which tower does not know.
+//!
+//! Order matters: what is outside sees what is inside. `docs/guides/middleware.md` has an order that
+//! makes sense, and says how to write one more.
+
+#[cfg(feature = "access-log")]
+mod access_log;
+#[cfg(feature = "basic-auth")]
+mod basic_auth;
+#[cfg(feature = "trace")]
+mod counted;
+#[cfg(any(feature = "access-log", feature = "basic-auth"))]
+mod credentials;
+#[cfg(feature = "request-id")]
+mod fields;
+mod request_id;
+#[cfg(feature = "request-id")]
+mod request_ids;
+#[cfg(feature = "trace")]
+mod trace;
+
+#[cfg(feature = "access-log")]
+pub use access_log::{AccessLog, LogFormat};
+#[cfg(feature = "basic-auth")]
+pub use basic_auth::{BasicAuth, InvalidRealm};
+pub use request_id::RequestId;
+#[cfg(feature = "request-id")]
+pub use request_ids::RequestIds;
+#[cfg(feature = "trace")]
+pub use trace::Trace;
