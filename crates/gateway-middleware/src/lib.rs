@@ -20,7 +20,11 @@
 //! |---|---|---|
 //! | `access-log` | [`AccessLog`]: a line for every request | – |
 //! | `basic-auth` | [`BasicAuth`]: lets in who knows the password | `ValidateRequestHeaderLayer` |
+//! | `body-limit` | [`BodyLimit`]: bounds request bodies, route by route | `RequestBodyLimitLayer` |
+//! | `concurrency-limit` | [`ConcurrencyLimit`]: turns away what is too much at a time | – |
+//! | `forwarded` | [`Forwarded`]: believes what trusted proxies say | – |
 //! | `request-id` | [`RequestIds`]: a name for every request | `SetRequestIdLayer` |
+//! | `timeout` | [`Timeout`]: ends what takes too long | `TimeoutLayer` |
 //! | `trace` | [`Trace`]: shows requests and responses, like `curl -v` | – |
 //!
 //! The last column is for applications that are async alone: they run tower-http's layers as they
@@ -34,15 +38,23 @@
 mod access_log;
 #[cfg(feature = "basic-auth")]
 mod basic_auth;
+#[cfg(feature = "body-limit")]
+mod body_limit;
+#[cfg(feature = "concurrency-limit")]
+mod concurrency_limit;
 #[cfg(feature = "trace")]
 mod counted;
 #[cfg(any(feature = "access-log", feature = "basic-auth"))]
 mod credentials;
-#[cfg(feature = "request-id")]
+#[cfg(any(feature = "forwarded", feature = "request-id"))]
 mod fields;
+#[cfg(feature = "forwarded")]
+mod forwarded;
 mod request_id;
 #[cfg(feature = "request-id")]
 mod request_ids;
+#[cfg(feature = "timeout")]
+mod timeout;
 #[cfg(feature = "trace")]
 mod trace;
 
@@ -50,8 +62,16 @@ mod trace;
 pub use access_log::{AccessLog, LogFormat};
 #[cfg(feature = "basic-auth")]
 pub use basic_auth::{BasicAuth, InvalidRealm};
+#[cfg(feature = "body-limit")]
+pub use body_limit::BodyLimit;
+#[cfg(feature = "concurrency-limit")]
+pub use concurrency_limit::ConcurrencyLimit;
+#[cfg(feature = "forwarded")]
+pub use forwarded::{Forwarded, ForwardedFields, InvalidNetwork};
 pub use request_id::RequestId;
 #[cfg(feature = "request-id")]
 pub use request_ids::RequestIds;
+#[cfg(feature = "timeout")]
+pub use timeout::Timeout;
 #[cfg(feature = "trace")]
 pub use trace::Trace;

@@ -24,17 +24,24 @@ pub(crate) type Boxed = Box<dyn Application>;
 /// with threads and as on a reactor.
 #[track_caller]
 pub(crate) fn around_each<W: Application>(
-    answer: fn(Environ, StartResponse) -> Result<Response>,
+    answer: impl Fn(Environ, StartResponse) -> Result<Response> + Clone + Send + Sync + 'static,
     wrap: impl Fn(Boxed) -> W,
     check: impl Fn(&TestClient, Kind),
 ) {
-    let awaited = move |environ, start_response| async move {
-        be_pending_once().await;
-        answer(environ, start_response)
+    around(Kind::Inline, || inline(answer.clone()).boxed(), &wrap, &check);
+    around(Kind::Blocking, || answer.clone().boxed(), &wrap, &check);
+    let awaited = || {
+        let answer = answer.clone();
+        let app = move |environ, start_response| {
+            let answer = answer.clone();
+            async move {
+                be_pending_once().await;
+                answer(environ, start_response)
+            }
+        };
+        app.boxed()
     };
-    around(Kind::Inline, || inline(answer).boxed(), &wrap, &check);
-    around(Kind::Blocking, || answer.boxed(), &wrap, &check);
-    around(Kind::Async, || awaited.boxed(), &wrap, &check);
+    around(Kind::Async, awaited, &wrap, &check);
 }
 
 /// The same for applications that read the request's body first: by blocking, and by awaiting.
@@ -68,8 +75,9 @@ fn read(environ: &mut Environ) -> Result<Bytes> {
     Ok(all.into())
 }
 
+/// Checks `wrap` around `app`, as on a server with threads and as on a reactor.
 #[track_caller]
-fn around<W: Application>(
+pub(crate) fn around<W: Application>(
     kind: Kind,
     app: impl Fn() -> Boxed,
     wrap: &impl Fn(Boxed) -> W,

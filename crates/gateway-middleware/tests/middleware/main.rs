@@ -3,6 +3,10 @@
 //! | what | where |
 //! |---|---|
 //! | applications of every kind, and the lint around them | `around` |
+//! | bodies that are too large | `body_limit` |
+//! | too much at a time | `concurrency_limit` |
+//! | what proxies say | `forwarded` |
+//! | answers that do not come | `timeout` |
 //! | names of requests | `request_ids` |
 //! | what is written about requests | `access_log`, `trace` |
 //! | who is let in | `basic_auth` |
@@ -10,5 +14,9 @@
 mod access_log;
 mod around;
 mod basic_auth;
+mod body_limit;
+mod concurrency_limit;
+mod forwarded;
 mod request_ids;
+mod timeout;
 mod trace;
