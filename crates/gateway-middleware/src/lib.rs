@@ -21,7 +21,9 @@
 //! | `access-log` | [`AccessLog`]: a line for every request | – |
 //! | `basic-auth` | [`BasicAuth`]: lets in who knows the password | `ValidateRequestHeaderLayer` |
 //! | `body-limit` | [`BodyLimit`]: bounds request bodies, route by route | `RequestBodyLimitLayer` |
+//! | `compression` | [`Compression`]: makes responses shorter | `CompressionLayer` |
 //! | `concurrency-limit` | [`ConcurrencyLimit`]: turns away what is too much at a time | – |
+//! | `decompression` | [`Decompression`]: takes requests out of their coding | `RequestDecompressionLayer` |
 //! | `forwarded` | [`Forwarded`]: believes what trusted proxies say | – |
 //! | `request-id` | [`RequestIds`]: a name for every request | `SetRequestIdLayer` |
 //! | `timeout` | [`Timeout`]: ends what takes too long | `TimeoutLayer` |
@@ -40,13 +42,24 @@ mod access_log;
 mod basic_auth;
 #[cfg(feature = "body-limit")]
 mod body_limit;
+#[cfg(feature = "compression")]
+mod coding;
+#[cfg(feature = "compression")]
+mod compression;
 #[cfg(feature = "concurrency-limit")]
 mod concurrency_limit;
 #[cfg(feature = "trace")]
 mod counted;
 #[cfg(any(feature = "access-log", feature = "basic-auth"))]
 mod credentials;
-#[cfg(any(feature = "forwarded", feature = "request-id"))]
+#[cfg(feature = "decompression")]
+mod decompression;
+#[cfg(any(
+    feature = "compression",
+    feature = "decompression",
+    feature = "forwarded",
+    feature = "request-id"
+))]
 mod fields;
 #[cfg(feature = "forwarded")]
 mod forwarded;
@@ -57,6 +70,8 @@ mod request_ids;
 mod timeout;
 #[cfg(feature = "trace")]
 mod trace;
+#[cfg(feature = "compression")]
+mod vary;
 
 #[cfg(feature = "access-log")]
 pub use access_log::{AccessLog, LogFormat};
@@ -64,8 +79,12 @@ pub use access_log::{AccessLog, LogFormat};
 pub use basic_auth::{BasicAuth, InvalidRealm};
 #[cfg(feature = "body-limit")]
 pub use body_limit::BodyLimit;
+#[cfg(feature = "compression")]
+pub use compression::Compression;
 #[cfg(feature = "concurrency-limit")]
 pub use concurrency_limit::ConcurrencyLimit;
+#[cfg(feature = "decompression")]
+pub use decompression::Decompression;
 #[cfg(feature = "forwarded")]
 pub use forwarded::{Forwarded, ForwardedFields, InvalidNetwork};
 pub use request_id::RequestId;

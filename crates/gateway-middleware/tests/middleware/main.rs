@@ -4,7 +4,9 @@
 //! |---|---|
 //! | applications of every kind, and the lint around them | `around` |
 //! | bodies that are too large | `body_limit` |
+//! | responses that are made shorter | `compression` |
 //! | too much at a time | `concurrency_limit` |
+//! | requests that come compressed | `decompression` |
 //! | what proxies say | `forwarded` |
 //! | answers that do not come | `timeout` |
 //! | names of requests | `request_ids` |
@@ -15,7 +17,9 @@ mod access_log;
 mod around;
 mod basic_auth;
 mod body_limit;
+mod compression;
 mod concurrency_limit;
+mod decompression;
 mod forwarded;
 mod request_ids;
 mod timeout;
