@@ -10,9 +10,14 @@ pub(crate) fn values<'a>(environ: &'a Environ, name: &'a str) -> impl Iterator<I
         .map(|(_, value)| value)
 }
 
-#[cfg(feature = "request-id")]
 /// The value of a field that can be there only once; `None` where it is missing, there twice, or no
 /// text.
+#[cfg(any(
+    feature = "conditional",
+    feature = "cors",
+    feature = "method-override",
+    feature = "request-id"
+))]
 pub(crate) fn single<'a>(environ: &'a Environ, name: &'a str) -> Option<&'a str> {
     let mut values = values(environ, name);
     let first = values.next()?;

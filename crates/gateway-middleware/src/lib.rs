@@ -23,9 +23,13 @@
 //! | `body-limit` | [`BodyLimit`]: bounds request bodies, route by route | `RequestBodyLimitLayer` |
 //! | `compression` | [`Compression`]: makes responses shorter | `CompressionLayer` |
 //! | `concurrency-limit` | [`ConcurrencyLimit`]: turns away what is too much at a time | – |
+//! | `conditional` | [`Conditional`]: spares peers what they have already | – |
+//! | `cors` | [`Cors`]: lets pages of other origins in | `CorsLayer` |
 //! | `decompression` | [`Decompression`]: takes requests out of their coding | `RequestDecompressionLayer` |
 //! | `forwarded` | [`Forwarded`]: believes what trusted proxies say | – |
+//! | `method-override` | [`MethodOverride`]: lets a POST stand for another method | – |
 //! | `request-id` | [`RequestIds`]: a name for every request | `SetRequestIdLayer` |
+//! | `security-headers` | [`SecurityHeaders`]: asks browsers to be careful | `SetResponseHeaderLayer` |
 //! | `timeout` | [`Timeout`]: ends what takes too long | `TimeoutLayer` |
 //! | `trace` | [`Trace`]: shows requests and responses, like `curl -v` | – |
 //!
@@ -48,6 +52,10 @@ mod coding;
 mod compression;
 #[cfg(feature = "concurrency-limit")]
 mod concurrency_limit;
+#[cfg(feature = "conditional")]
+mod conditional;
+#[cfg(feature = "cors")]
+mod cors;
 #[cfg(feature = "trace")]
 mod counted;
 #[cfg(any(feature = "access-log", feature = "basic-auth"))]
@@ -56,21 +64,28 @@ mod credentials;
 mod decompression;
 #[cfg(any(
     feature = "compression",
+    feature = "conditional",
+    feature = "cors",
     feature = "decompression",
     feature = "forwarded",
+    feature = "method-override",
     feature = "request-id"
 ))]
 mod fields;
 #[cfg(feature = "forwarded")]
 mod forwarded;
+#[cfg(feature = "method-override")]
+mod method_override;
 mod request_id;
 #[cfg(feature = "request-id")]
 mod request_ids;
+#[cfg(feature = "security-headers")]
+mod security_headers;
 #[cfg(feature = "timeout")]
 mod timeout;
 #[cfg(feature = "trace")]
 mod trace;
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "cors"))]
 mod vary;
 
 #[cfg(feature = "access-log")]
@@ -83,13 +98,21 @@ pub use body_limit::BodyLimit;
 pub use compression::Compression;
 #[cfg(feature = "concurrency-limit")]
 pub use concurrency_limit::ConcurrencyLimit;
+#[cfg(feature = "conditional")]
+pub use conditional::Conditional;
+#[cfg(feature = "cors")]
+pub use cors::{Cors, CorsBuilder, CorsError};
 #[cfg(feature = "decompression")]
 pub use decompression::Decompression;
 #[cfg(feature = "forwarded")]
 pub use forwarded::{Forwarded, ForwardedFields, InvalidNetwork};
+#[cfg(feature = "method-override")]
+pub use method_override::{MethodOverride, OriginalMethod};
 pub use request_id::RequestId;
 #[cfg(feature = "request-id")]
 pub use request_ids::RequestIds;
+#[cfg(feature = "security-headers")]
+pub use security_headers::SecurityHeaders;
 #[cfg(feature = "timeout")]
 pub use timeout::Timeout;
 #[cfg(feature = "trace")]

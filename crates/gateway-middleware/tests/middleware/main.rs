@@ -6,8 +6,12 @@
 //! | bodies that are too large | `body_limit` |
 //! | responses that are made shorter | `compression` |
 //! | too much at a time | `concurrency_limit` |
+//! | peers that have the response already | `conditional` |
+//! | pages of other origins | `cors` |
 //! | requests that come compressed | `decompression` |
 //! | what proxies say | `forwarded` |
+//! | a POST that stands for another method | `method_override` |
+//! | fields that ask browsers to be careful | `security_headers` |
 //! | answers that do not come | `timeout` |
 //! | names of requests | `request_ids` |
 //! | what is written about requests | `access_log`, `trace` |
@@ -19,8 +23,12 @@ mod basic_auth;
 mod body_limit;
 mod compression;
 mod concurrency_limit;
+mod conditional;
+mod cors;
 mod decompression;
 mod forwarded;
+mod method_override;
 mod request_ids;
+mod security_headers;
 mod timeout;
 mod trace;
