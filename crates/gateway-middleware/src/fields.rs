@@ -16,7 +16,8 @@ pub(crate) fn values<'a>(environ: &'a Environ, name: &'a str) -> impl Iterator<I
     feature = "conditional",
     feature = "cors",
     feature = "method-override",
-    feature = "request-id"
+    feature = "request-id",
+    feature = "tracing"
 ))]
 pub(crate) fn single<'a>(environ: &'a Environ, name: &'a str) -> Option<&'a str> {
     let mut values = values(environ, name);

@@ -26,12 +26,15 @@
 //! | `conditional` | [`Conditional`]: spares peers what they have already | – |
 //! | `cors` | [`Cors`]: lets pages of other origins in | `CorsLayer` |
 //! | `decompression` | [`Decompression`]: takes requests out of their coding | `RequestDecompressionLayer` |
+//! | `development-page` | [`DevelopmentPage`]: shows developers what went wrong | `CatchPanicLayer` |
 //! | `forwarded` | [`Forwarded`]: believes what trusted proxies say | – |
 //! | `method-override` | [`MethodOverride`]: lets a POST stand for another method | – |
+//! | `metrics` | [`Metrics`]: counts and measures, for Prometheus | – |
 //! | `request-id` | [`RequestIds`]: a name for every request | `SetRequestIdLayer` |
 //! | `security-headers` | [`SecurityHeaders`]: asks browsers to be careful | `SetResponseHeaderLayer` |
 //! | `timeout` | [`Timeout`]: ends what takes too long | `TimeoutLayer` |
 //! | `trace` | [`Trace`]: shows requests and responses, like `curl -v` | – |
+//! | `tracing` | [`Spans`]: a span of `tracing` for every request | `TraceLayer` |
 //!
 //! The last column is for applications that are async alone: they run tower-http's layers as they
 //! are, and nothing here does more for them. These are for applications that block, which tower-http
@@ -56,31 +59,40 @@ mod concurrency_limit;
 mod conditional;
 #[cfg(feature = "cors")]
 mod cors;
-#[cfg(feature = "trace")]
+#[cfg(any(feature = "metrics", feature = "trace"))]
 mod counted;
 #[cfg(any(feature = "access-log", feature = "basic-auth"))]
 mod credentials;
 #[cfg(feature = "decompression")]
 mod decompression;
+#[cfg(feature = "development-page")]
+mod development_page;
 #[cfg(any(
     feature = "compression",
     feature = "conditional",
     feature = "cors",
     feature = "decompression",
+    feature = "development-page",
     feature = "forwarded",
     feature = "method-override",
-    feature = "request-id"
+    feature = "request-id",
+    feature = "tracing"
 ))]
 mod fields;
 #[cfg(feature = "forwarded")]
 mod forwarded;
 #[cfg(feature = "method-override")]
 mod method_override;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod request_id;
 #[cfg(feature = "request-id")]
 mod request_ids;
+mod route;
 #[cfg(feature = "security-headers")]
 mod security_headers;
+#[cfg(feature = "tracing")]
+mod spans;
 #[cfg(feature = "timeout")]
 mod timeout;
 #[cfg(feature = "trace")]
@@ -104,15 +116,22 @@ pub use conditional::Conditional;
 pub use cors::{Cors, CorsBuilder, CorsError};
 #[cfg(feature = "decompression")]
 pub use decompression::Decompression;
+#[cfg(feature = "development-page")]
+pub use development_page::DevelopmentPage;
 #[cfg(feature = "forwarded")]
 pub use forwarded::{Forwarded, ForwardedFields, InvalidNetwork};
 #[cfg(feature = "method-override")]
 pub use method_override::{MethodOverride, OriginalMethod};
+#[cfg(feature = "metrics")]
+pub use metrics::{Measured, Metrics};
 pub use request_id::RequestId;
 #[cfg(feature = "request-id")]
 pub use request_ids::RequestIds;
+pub use route::RoutePattern;
 #[cfg(feature = "security-headers")]
 pub use security_headers::SecurityHeaders;
+#[cfg(feature = "tracing")]
+pub use spans::{Spans, TraceContext};
 #[cfg(feature = "timeout")]
 pub use timeout::Timeout;
 #[cfg(feature = "trace")]

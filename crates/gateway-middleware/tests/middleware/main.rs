@@ -9,12 +9,14 @@
 //! | peers that have the response already | `conditional` |
 //! | pages of other origins | `cors` |
 //! | requests that come compressed | `decompression` |
+//! | pages that say what went wrong | `development_page` |
 //! | what proxies say | `forwarded` |
 //! | a POST that stands for another method | `method_override` |
 //! | fields that ask browsers to be careful | `security_headers` |
 //! | answers that do not come | `timeout` |
+//! | what is counted and measured | `metrics` |
 //! | names of requests | `request_ids` |
-//! | what is written about requests | `access_log`, `trace` |
+//! | what is written about requests | `access_log`, `trace`, `spans` |
 //! | who is let in | `basic_auth` |
 
 mod access_log;
@@ -26,9 +28,12 @@ mod concurrency_limit;
 mod conditional;
 mod cors;
 mod decompression;
+mod development_page;
 mod forwarded;
 mod method_override;
+mod metrics;
 mod request_ids;
 mod security_headers;
+mod spans;
 mod timeout;
 mod trace;
