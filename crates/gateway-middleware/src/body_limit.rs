@@ -29,10 +29,11 @@ use gateway_core::{
 /// }
 ///
 /// let site = Mount::new()
-///     .at("/", BodyLimit::new(upload, 10_000))
+///     .at("/notes", BodyLimit::new(upload, 10_000))
 ///     .at("/videos", BodyLimit::new(upload, 4 << 30))
-///     .build();
-/// # let _ = site;
+///     .build()?;
+/// # let _: Mount = site;
+/// # Ok::<(), gateway_core::MountError>(())
 /// ```
 ///
 /// Source: RFC 9110 §15.5.14.

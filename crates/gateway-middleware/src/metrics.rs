@@ -69,7 +69,7 @@ const OTHER: &str = "other";
 /// }
 ///
 /// let metrics = Metrics::new();
-/// let site = Mount::new().at("/metrics", metrics.page()).at("/", metrics.measure(shop)).build()?;
+/// let site = Mount::new().at("/metrics", metrics.page()).at("", metrics.measure(shop)).build()?;
 /// # use gateway_conformance::TestClient;
 /// let client = TestClient::new(site);
 /// client.get("/").send();
