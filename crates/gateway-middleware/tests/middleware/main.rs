@@ -13,6 +13,7 @@
 //! | what proxies say | `forwarded` |
 //! | a POST that stands for another method | `method_override` |
 //! | fields that ask browsers to be careful | `security_headers` |
+//! | a stack of them on both servers | `servers` |
 //! | answers that do not come | `timeout` |
 //! | what is counted and measured | `metrics` |
 //! | names of requests | `request_ids` |
@@ -34,6 +35,7 @@ mod method_override;
 mod metrics;
 mod request_ids;
 mod security_headers;
+mod servers;
 mod spans;
 mod timeout;
 mod trace;
