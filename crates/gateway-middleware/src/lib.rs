@@ -136,3 +136,8 @@ pub use spans::{Spans, TraceContext};
 pub use timeout::Timeout;
 #[cfg(feature = "trace")]
 pub use trace::Trace;
+
+/// The guide, whose code is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/middleware.md")]
+struct Guide;
