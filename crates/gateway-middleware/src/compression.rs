@@ -23,9 +23,12 @@ use encoder::Encoder;
 use items::{CompressedItems, pieces};
 use stream::CompressedStream;
 
-/// How much is compressed at a time, in bytes; and up to which length a body in memory is compressed
-/// at once, where the application is called.
+/// How much is compressed at a time, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// Up to which length a body in memory is compressed at once, in bytes: it may be on a thread that
+/// others wait for.
+const AT_ONCE: usize = 32 * 1024;
 
 /// Fields that say what the bytes are; with other bytes they would be wrong.
 const DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
@@ -49,7 +52,7 @@ type IsCompressible = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 ///
 /// Bodies stream: an item of an iterator is flushed before the next is asked for, and a stream's
 /// data as soon as it is pending, so nothing waits in here. Files, iterators and bytes beyond
-/// 64 KiB become iterators, which servers pump where blocking is no harm; streams are compressed
+/// 32 KiB become iterators, which servers pump where blocking is no harm; streams are compressed
 /// where they are polled.
 ///
 /// What an application inside adds with `on_head` comes too late to be heeded here. Do not compress
@@ -202,7 +205,7 @@ impl Plan {
 fn encode(coding: Coding, headers: &mut HeaderMap, body: Body) -> Body {
     let encoder = Encoder::new(coding);
     let encoded = match body {
-        Body::Bytes(bytes) if bytes.len() <= PIECE => match at_once(encoder, &bytes) {
+        Body::Bytes(bytes) if bytes.len() <= AT_ONCE => match at_once(encoder, &bytes) {
             Some(encoded) => Body::from(encoded),
             None => return Body::Bytes(bytes),
         },

@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 
 use crate::fields::{single, values};
 
-/// The longest body that gets a tag, in bytes. Longer ones take a reactor's thread too long, and
-/// are better served by an application that knows what has changed.
-const LONGEST: usize = 1 << 20;
+/// The longest body that gets a tag, in bytes. Longer ones would take a reactor's thread too long,
+/// and are better served by an application that knows what has changed.
+const LONGEST: usize = 256 << 10;
 
 /// Gives responses an `ETag` and answers 304 where the peer has the same already.
 ///
 /// The tag is a digest of the body, for a 200 to GET or HEAD whose body is
-/// [`Body::Bytes`](gateway_core::Body::Bytes) of up to 1 MiB: no other kind can be looked at without
+/// [`Body::Bytes`](gateway_core::Body::Bytes) of up to 256 KiB: no other kind can be looked at without
 /// taking it out of the peer's hands. `Cache-Control: no-store` gets none. A tag or a `Last-Modified`
 /// of the application's own counts as it is, with bodies of every kind.
 ///

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use gateway_core::bytes::{Bytes, BytesMut};
+use gateway_core::bytes::Bytes;
 use gateway_core::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use gateway_core::http::{HeaderMap, HeaderValue, StatusCode};
 use gateway_core::http_body::{Body, Frame};
@@ -103,6 +103,7 @@ impl<A: Application> Decompression<A> {
         environ.wrap_input(|input| Decoded {
             input,
             decoder: Decoder::new(coding),
+            piece: vec![0; PIECE],
             trailers: None,
             is_over: false,
         });
@@ -138,6 +139,8 @@ impl<A: Application> Application for Decompression<A> {
 struct Decoded {
     input: Input,
     decoder: Decoder,
+    /// Where it is decoded to.
+    piece: Vec<u8>,
     trailers: Option<HeaderMap>,
     /// Nothing more comes but trailers.
     is_over: bool,
@@ -146,12 +149,11 @@ struct Decoded {
 impl Decoded {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>>> {
         while !self.is_over {
-            let mut piece = BytesMut::zeroed(PIECE);
-            match self.decoder.read(&mut piece) {
+            match self.decoder.read(&mut self.piece) {
                 Ok(0) => ready!(self.poll_end(cx))?,
                 Ok(n) => {
-                    piece.truncate(n);
-                    return Poll::Ready(Ok(Some(Frame::data(piece.freeze()))));
+                    let data = Bytes::copy_from_slice(&self.piece[..n]);
+                    return Poll::Ready(Ok(Some(Frame::data(data))));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(self.poll_feed(cx))?;

@@ -11,9 +11,6 @@ use gateway_core::{BoxError, StreamBody};
 use super::PIECE;
 use super::encoder::Encoder;
 
-/// How much one poll takes at most, in bytes: others wait for the thread.
-const BUDGET: usize = 4 * PIECE;
-
 /// A stream, compressed as it is polled. What it has given goes out as soon as it is pending.
 pub(super) struct CompressedStream {
     stream: StreamBody,
@@ -38,7 +35,7 @@ impl CompressedStream {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, BoxError>> {
-        let mut taken = 0;
+        let mut has_compressed = 0;
         loop {
             let Some(encoder) = &mut self.encoder else {
                 return Poll::Ready(Ok(self.trailers.take().map(Frame::trailers)));
@@ -66,12 +63,13 @@ impl CompressedStream {
                         }
                     },
                 }
-            } else if taken >= BUDGET {
+            } else if has_compressed >= PIECE {
+                // Others wait for the thread.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             } else {
                 let piece = self.rest.split_to(self.rest.len().min(PIECE));
-                taken += piece.len();
+                has_compressed += piece.len();
                 self.is_holding = true;
                 encoder.write(&piece)?
             };

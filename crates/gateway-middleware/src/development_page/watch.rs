@@ -44,6 +44,8 @@ pub(super) fn install() {
 /// [`ApplicationError::Panicked`] if it panics, and where.
 pub(super) fn watched<T>(f: impl FnOnce() -> T) -> Result<T, (Error, Option<Details>)> {
     let watching = Watching::begin();
+    // Of a panic that the application has caught itself.
+    LAST.take();
     // What `f` leaves behind is not looked at again after a panic.
     let outcome = panic::catch_unwind(AssertUnwindSafe(f));
     drop(watching);

@@ -29,7 +29,7 @@ fn page(environ: Environ, start_response: StartResponse) -> Result<Response> {
             return Ok(response.with_body(Body::iter([Ok("a page".into())])));
         }
         "/long" => {
-            return Ok(start_response.start(ok, [PLAIN]).with_body(vec![b'x'; (1 << 20) + 1]));
+            return Ok(start_response.start(ok, [PLAIN]).with_body(vec![b'x'; (256 << 10) + 1]));
         }
         _ => start_response.start(ok, [PLAIN, (CACHE_CONTROL, "max-age=60")]),
     };
