@@ -43,6 +43,9 @@
 //! Order matters: what is outside sees what is inside. `docs/guides/middleware.md` has an order that
 //! makes sense, and says how to write one more.
 
+// The table above links to what features add.
+#![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
+
 #[cfg(feature = "access-log")]
 mod access_log;
 #[cfg(feature = "basic-auth")]

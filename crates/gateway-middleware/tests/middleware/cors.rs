@@ -63,6 +63,7 @@ fn any_other_page_may_not() {
         for origin in [
             "https://www.example.org.evil.example",
             "https://evil-www.example.org",
+            "xhttps://www.example.org",
             "null",
             "*",
             "http://www.example.org",
