@@ -200,6 +200,11 @@ impl Environ {
         target::text(self.target.raw())
     }
 
+    /// The request target as it came, to keep; nothing is copied.
+    pub fn raw_target_bytes(&self) -> Bytes {
+        self.target.raw().clone()
+    }
+
     /// The part of the path, decoded, that led to this application: empty at the root.
     ///
     /// What is no UTF-8 becomes U+FFFD.
@@ -316,6 +321,12 @@ impl Environ {
     /// The header fields as a map, to change; from then on it is the only source.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers.map_mut(self.exchange.fields())
+    }
+
+    /// The header fields as a map, to keep; the request has none afterwards. For adapters that hand
+    /// a request on.
+    pub fn take_headers(&mut self) -> HeaderMap {
+        self.headers.take(self.exchange.fields())
     }
 
     /// The request body, to be read in place.

@@ -100,11 +100,14 @@ pub(crate) struct Headers {
     map: OnceLock<Box<HeaderMap>>,
     /// Whether the map may have been changed, and the fields are void.
     map_rules: bool,
+    /// Whether all of it was taken: then neither the exchange's fields count.
+    taken: bool,
 }
 
 impl Headers {
     pub(crate) fn from_map(map: HeaderMap) -> Headers {
-        Headers { own: None, map: OnceLock::from(Box::new(map)), map_rules: true }
+        let map = OnceLock::from(Box::new(map));
+        Headers { map, map_rules: true, ..Headers::default() }
     }
 
     pub(crate) fn from_positions(
@@ -154,8 +157,18 @@ impl Headers {
         self.map.get_mut().expect("it was initialised in the line above")
     }
 
+    /// The map, which is not kept: what is left has no fields.
+    pub(crate) fn take(&mut self, kept: Option<&RequestFields>) -> HeaderMap {
+        let map = match self.map.take() {
+            Some(map) => *map,
+            None => self.fields(kept).map(RequestFields::to_map).unwrap_or_default(),
+        };
+        *self = Headers { taken: true, ..Headers::default() };
+        map
+    }
+
     fn fields<'a>(&'a self, kept: Option<&'a RequestFields>) -> Option<&'a RequestFields> {
-        self.own.as_deref().or(kept)
+        self.own.as_deref().or(kept.filter(|_| !self.taken))
     }
 }
 
@@ -212,6 +225,27 @@ mod tests {
         assert_eq!(headers.get(None, "X-New"), Some(&b"c"[..]));
         let names: Vec<&[u8]> = headers.iter(None).map(|(name, _)| name).collect();
         assert_eq!(names, [&b"host"[..], b"x-new"]);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_there_any_more() {
+        let mut taken = headers(&[("Host", "a"), ("X-Old", "b")]);
+        assert_eq!(taken.take(None).len(), 2);
+        let left = (taken.get(None, "host"), taken.iter(None).count(), taken.map(None).len());
+        assert_eq!(left, (None, 0, 0));
+        let mut changed = headers(&[("Host", "a")]);
+        changed.map_mut(None).insert("x-new", HeaderValue::from_static("c"));
+        assert_eq!(changed.take(None)["x-new"], "c");
+        assert_eq!(changed.get(None, "x-new"), None);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_found_with_the_exchange_either() {
+        let mut kept = RequestFields::default();
+        kept.set(Bytes::from_static(b"ab"), [(0..1, 1..2)].into_iter());
+        let mut headers = Headers::default();
+        assert_eq!(headers.take(Some(&kept))["a"], "b");
+        assert_eq!((headers.get(Some(&kept), "a"), headers.map(Some(&kept)).len()), (None, 0));
     }
 
     #[test]

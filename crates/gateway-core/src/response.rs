@@ -201,6 +201,42 @@ impl Response {
         Ok(())
     }
 
+    /// Sends the head now, ahead of any data, and awaits the transport. Otherwise it waits for the
+    /// first data, and a peer that acts on the head alone, as with server-sent events, waits with it.
+    ///
+    /// Afterwards an error cannot become a status any more: it cuts the response. The length of a
+    /// body that comes later is not known to the head; declare Content-Length where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplicationError`] for a head that cannot be sent, and [`PeerError`](crate::PeerError) when
+    /// the peer has gone or does not read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_core::{Body, Environ, Response, Result, StartResponse};
+    /// use gateway_core::http::{StatusCode, header::CONTENT_TYPE};
+    /// # fn events() -> Body { Body::Empty }
+    ///
+    /// async fn news(_: Environ, start_response: StartResponse) -> Result<Response> {
+    ///     let headers = [(CONTENT_TYPE, "text/event-stream")];
+    ///     let mut response = start_response.start(StatusCode::OK, headers);
+    ///     // The first event may be hours away; that the stream is open is news by itself.
+    ///     response.send_head_async().await?;
+    ///     Ok(response.with_body(events()))
+    /// }
+    /// ```
+    pub async fn send_head_async(&mut self) -> Result<()> {
+        if !self.sent {
+            // Without data it queues the head alone.
+            let queued = self.exchange.write(&mut self.head, Bytes::new());
+            self.sent = queued.is_ok() || self.exchange.head_sent();
+            queued?;
+        }
+        poll_fn(|cx| self.exchange.poll_flush(cx)).await
+    }
+
     /// Replaces the head and drops the body, if no head has been sent: PEP 3333's
     /// `start_response(status, headers, exc_info)`.
     ///

@@ -15,6 +15,7 @@ use crate::witness::Witness;
 cases![
     write_then_body,
     write_async_then_body,
+    head_ahead_of_a_body,
     write_alone,
     write_within_a_length,
     write_past_a_length,
@@ -66,6 +67,24 @@ fn write_async_then_body() -> Case {
         .until(format!("{CHUNKED}4\none,\n"))
         .open("gate")
         .answers(format!("{CHUNKED}4\none,\n3\ntwo\n0\n\n"))
+}
+
+/// A peer may have to see the head before it does what brings the first data about.
+fn head_ahead_of_a_body() -> Case {
+    fn app(witness: Witness) -> Box<dyn Application> {
+        (move |_: Environ, start_response: StartResponse| {
+            let witness = witness.clone();
+            async move {
+                let mut response = text(start_response, Body::Empty);
+                response.send_head_async().await?;
+                witness.opened("gate").await;
+                let items = [Ok("one".into())];
+                Ok::<_, Error>(response.with_body(Body::iter(items)))
+            }
+        })
+        .boxed()
+    }
+    Case::new(app).send(GET).until(CHUNKED).open("gate").answers(format!("{CHUNKED}3\none\n0\n\n"))
 }
 
 fn write_alone() -> Case {

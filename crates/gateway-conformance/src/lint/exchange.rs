@@ -189,7 +189,12 @@ impl Watched {
         }
         // One poll queues the data. What is still to be flushed is flushed by whoever writes.
         let written = {
-            let writing = pin!(mirror.write_async(data));
+            let writing = pin!(async {
+                match data.is_empty() {
+                    true => mirror.send_head_async().await,
+                    false => mirror.write_async(data).await,
+                }
+            });
             match writing.poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(written) => written,
                 Poll::Pending => Ok(()),

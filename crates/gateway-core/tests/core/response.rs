@@ -95,6 +95,25 @@ fn write_async_does_the_same_on_a_reactor() {
 }
 
 #[test]
+fn a_head_can_be_sent_ahead_of_all_data() {
+    let (_, exchange) = Request::get("/").on_reactor().environ();
+    let mut response = exchange.start_response().start(StatusCode::ACCEPTED, ());
+    block_on(response.send_head_async()).unwrap();
+    assert_eq!(exchange.sent_head().unwrap().status, StatusCode::ACCEPTED);
+    assert_eq!((exchange.sent(), exchange.flushes()), (String::new(), 1));
+    assert!(response.is_head_sent());
+    // Once more it has nothing to send.
+    block_on(response.send_head_async()).unwrap();
+    let answer = exchange.answer(Reply::from(response.with_body("body")));
+    assert_eq!(answer.body, "body");
+
+    let (mut response, exchange) = Memory::started(StatusCode::OK);
+    exchange.disconnect();
+    assert!(block_on(response.send_head_async()).unwrap_err().is_disconnect());
+    assert!(!response.is_head_sent());
+}
+
+#[test]
 fn writing_to_a_peer_that_has_gone_fails() {
     let (mut response, exchange) = Memory::started(StatusCode::OK);
     exchange.disconnect();

@@ -1,0 +1,473 @@
+//! One exchange of a tower host, as the application's handles see it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use gateway_core::bytes::Bytes;
+use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
+use gateway_core::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use gateway_core::http::{Method, StatusCode, Uri, request::Parts};
+use gateway_core::http_body::{self, Frame};
+use gateway_core::{ApplicationError, Body, BoxError, Error, Head, PeerError, Result};
+use gateway_handler::{Contract, Framing, Terms, Wire};
+
+use super::upgrade::{self, OnUpgrade};
+use super::{RequestBody, pool};
+use crate::from::into_bytes;
+
+/// When so many bytes wait for the host, who pulls a body rests.
+pub(super) const HIGH_WATER: usize = 256 * 1024;
+
+pub(super) struct HostExchange {
+    info: Arc<ConnectionInfo>,
+    method: Method,
+    target: Bytes,
+    /// It is over, or the host has given it up.
+    over: AtomicBool,
+    request: Mutex<Option<RequestBody>>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) contract: Contract,
+    pub(super) outbox: Outbox,
+    on_upgrade: Option<OnUpgrade>,
+    /// The task that wants what comes next.
+    host: Option<Waker>,
+    /// Those who wait until the host has taken everything.
+    flushing: Vec<Waker>,
+    /// Those who wait for the peer to go.
+    watching: Vec<Waker>,
+}
+
+/// What the contract has let through and the host has not taken yet.
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// What was found out about the head.
+    framing: Option<Framing>,
+    /// The head, as long as the host has not taken it.
+    written: Option<Head>,
+    first: Option<Frame<Bytes>>,
+    rest: VecDeque<Frame<Bytes>>,
+    bytes: usize,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    Clean,
+    Cut,
+}
+
+/// What the outbox has for a body.
+pub(super) enum Next {
+    Frame(Frame<Bytes>),
+    End,
+    Cut,
+    Nothing,
+}
+
+impl HostExchange {
+    pub(super) fn new<B>(
+        info: Arc<ConnectionInfo>,
+        body: Option<B>,
+        on_upgrade: Option<OnUpgrade>,
+        parts: &Parts,
+    ) -> HostExchange
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut contract = Contract::default();
+        contract.begin(Terms::new(&parts.method, on_upgrade.is_some()));
+        HostExchange {
+            info,
+            method: parts.method.clone(),
+            target: target(&parts.uri),
+            over: AtomicBool::new(false),
+            request: Mutex::new(body.map(|body| Box::pin(Received(Box::pin(body))) as RequestBody)),
+            state: Mutex::new(State {
+                contract,
+                outbox: Outbox::default(),
+                on_upgrade,
+                host: None,
+                flushing: Vec::new(),
+                watching: Vec::new(),
+            }),
+        }
+    }
+
+    pub(super) fn info(&self) -> &ConnectionInfo {
+        &self.info
+    }
+
+    pub(super) fn target(&self) -> Bytes {
+        self.target.clone()
+    }
+
+    /// The exchange as the log names it.
+    pub(super) fn about(&self) -> String {
+        format!("{} {}", self.method, String::from_utf8_lossy(&self.target))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// No code that can panic half way runs under the lock, so a poisoned one is sound.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the contract, and tells the host if there is something new for it.
+    pub(super) fn with<R>(
+        &self,
+        f: impl FnOnce(&mut Contract, &mut Outbox) -> Result<R>,
+    ) -> Result<R> {
+        let mut state = self.lock();
+        if self.is_over() {
+            return Err(ApplicationError::ExchangeOver.into());
+        }
+        let State { contract, outbox, .. } = &mut *state;
+        let outcome = f(contract, outbox);
+        let host = if outbox.is_news() { state.host.take() } else { None };
+        drop(state);
+        if let Some(host) = host {
+            host.wake();
+        }
+        outcome
+    }
+
+    /// Lets the hooks of the application see a head that is about to be sent, without the lock.
+    pub(super) fn run_head_hooks(&self, head: &mut Head, body: &Body) -> Result<()> {
+        let hooks = self.with(|contract, _| contract.take_head_hooks(head, body))?;
+        let Some(mut hooks) = hooks else { return Ok(()) };
+        let outcome = hooks.run(head);
+        self.with(|contract, _| {
+            contract.put_back(hooks);
+            Ok(())
+        })?;
+        outcome
+    }
+
+    /// What the host's body gives next. If there is nothing, the host is told when there is.
+    pub(super) fn next(&self, cx: &Context<'_>) -> Next {
+        let mut state = self.lock();
+        let next = state.outbox.next();
+        let flushed = match next {
+            Next::Nothing => {
+                keep(&mut state.host, cx.waker());
+                Vec::new()
+            }
+            _ if state.outbox.is_empty() => mem::take(&mut state.flushing),
+            _ => Vec::new(),
+        };
+        drop(state);
+        flushed.into_iter().for_each(Waker::wake);
+        next
+    }
+
+    /// The head and what was found out about it, once there is one. If there is none, the host is
+    /// told when there is.
+    pub(super) fn written_head(&self, cx: &Context<'_>) -> Option<(Head, Framing)> {
+        let mut state = self.lock();
+        let head = state.outbox.take_head();
+        if head.is_none() {
+            keep(&mut state.host, cx.waker());
+        }
+        head
+    }
+
+    pub(super) fn take_on_upgrade(&self) -> Option<OnUpgrade> {
+        self.lock().on_upgrade.take()
+    }
+
+    /// Ends the exchange for its handles, and lets those know who wanted to. `abort` says why, if
+    /// that was before its end.
+    pub(super) fn finish(&self, abort: Option<Error>) {
+        if self.over.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (finished, flushing, watching) = {
+            let mut state = self.lock();
+            let State { contract, outbox, .. } = &mut *state;
+            if let Some(error) = abort {
+                contract.abandon(outbox, error);
+            }
+            let finished = contract.finish();
+            (finished, mem::take(&mut state.flushing), mem::take(&mut state.watching))
+        };
+        flushing.into_iter().chain(watching).for_each(Waker::wake);
+        finished.run(&self.info.errors, || self.about());
+        // Dropping it is code of the host, or of a layer.
+        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(request);
+    }
+}
+
+impl State {
+    /// Whether the whole response has been put into the outbox, and nobody wants to know when it has
+    /// gone.
+    pub(super) fn is_complete(&self) -> bool {
+        self.outbox.end == End::Clean
+            && self.outbox.rest.is_empty()
+            && self.outbox.first.as_ref().is_none_or(Frame::is_data)
+            && !self.contract.has_leftovers()
+    }
+}
+
+impl Outbox {
+    /// Keeps the head for the host, if the contract has just let it through.
+    pub(super) fn keep_head(&mut self, head: impl FnOnce() -> Head) {
+        if self.framing.is_some() && self.written.is_none() {
+            self.written = Some(head());
+        }
+    }
+
+    pub(super) fn take_head(&mut self) -> Option<(Head, Framing)> {
+        Some((self.written.take()?, self.framing.take()?))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= HIGH_WATER
+    }
+
+    pub(super) fn next(&mut self) -> Next {
+        let frame = match self.first.take() {
+            Some(frame) => {
+                self.first = self.rest.pop_front();
+                frame
+            }
+            None => {
+                return match self.end {
+                    End::Open => Next::Nothing,
+                    End::Clean => Next::End,
+                    End::Cut => Next::Cut,
+                };
+            }
+        };
+        self.bytes -= frame.data_ref().map_or(0, Bytes::len);
+        Next::Frame(frame)
+    }
+
+    /// Whether the host has taken everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.framing.is_none()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.first.is_none() && self.end == End::Clean
+    }
+
+    fn is_news(&self) -> bool {
+        !self.is_empty() || self.end != End::Open
+    }
+
+    fn push(&mut self, frame: Frame<Bytes>) {
+        self.bytes += frame.data_ref().map_or(0, Bytes::len);
+        match self.first {
+            None => self.first = Some(frame),
+            Some(_) => self.rest.push_back(frame),
+        }
+    }
+}
+
+impl Wire for Outbox {
+    fn informational(&mut self, _: StatusCode, _: &HeaderMap) {
+        // A tower service has one response.
+    }
+
+    fn head(&mut self, _: &Head, framing: Framing) {
+        self.framing = Some(framing);
+    }
+
+    fn data(&mut self, data: Bytes) {
+        self.push(Frame::data(data));
+    }
+
+    fn announce(&mut self, _: u64) {
+        // Files are read, and come as data.
+        self.end = End::Cut;
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) {
+        if let Some(trailers) = trailers {
+            self.push(Frame::trailers(trailers));
+        }
+        self.end = End::Clean;
+    }
+
+    fn cut(&mut self) {
+        self.end = End::Cut;
+    }
+}
+
+impl Exchange for HostExchange {
+    fn connection(&self) -> &ConnectionInfo {
+        &self.info
+    }
+
+    fn may_block(&self) -> bool {
+        pool::may_block()
+    }
+
+    fn on_head(&self, hook: HeadHook) {
+        let mut hook = Some(hook);
+        // A hook of an exchange that is over sees nothing, as the trait has it.
+        let _ = self.with(|contract, _| {
+            hook.take().into_iter().for_each(|hook| contract.on_head(hook));
+            Ok(())
+        });
+    }
+
+    fn on_end(&self, hook: EndHook) {
+        let mut hook = Some(hook);
+        let _ = self.with(|contract, _| {
+            hook.take().into_iter().for_each(|hook| contract.on_end(hook));
+            Ok(())
+        });
+    }
+
+    fn early_hints(&self, headers: &HeaderMap) {
+        let _ = self.with(|contract, outbox| {
+            contract.early_hints(outbox, headers);
+            Ok(())
+        });
+    }
+
+    fn head_sent(&self) -> bool {
+        self.is_over() || self.lock().contract.is_head_sent()
+    }
+
+    fn write(&self, head: &mut Head, data: Bytes) -> Result<()> {
+        if self.is_over() {
+            return Err(PeerError::Disconnected.into());
+        }
+        self.run_head_hooks(head, &Body::Empty)?;
+        self.with(|contract, outbox| {
+            let outcome = contract.write(outbox, head, data);
+            // The application's response keeps its head, to be looked at.
+            outbox.keep_head(|| head.clone());
+            outcome
+        })
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.lock();
+        if self.is_over() {
+            return Poll::Ready(Err(PeerError::Disconnected.into()));
+        }
+        if state.outbox.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        register(&mut state.flushing, cx.waker());
+        Poll::Pending
+    }
+
+    fn poll_input(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *request {
+            _ if self.is_over() => Poll::Ready(Some(Err(PeerError::Disconnected.into()))),
+            Some(body) => body.as_mut().poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if self.is_over() {
+            return Poll::Ready(());
+        }
+        register(&mut state.watching, cx.waker());
+        Poll::Pending
+    }
+
+    fn is_disconnected(&self) -> bool {
+        self.is_over()
+    }
+}
+
+/// A body as the application may read it: data in one piece, errors that say whose fault they are.
+struct Received<B>(std::pin::Pin<Box<B>>);
+
+impl<B> http_body::Body for Received<B>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.0.as_mut().poll_frame(cx).map(|frame| {
+            frame.map(|frame| {
+                frame.map(|frame| frame.map_data(into_bytes)).map_err(|error| fault(error.into()))
+            })
+        })
+    }
+}
+
+/// What goes wrong with a request's body is the peer's fault, unless the error knows better.
+fn fault(error: BoxError) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    if upgrade::is_disconnect(&*error) {
+        return PeerError::Disconnected.into();
+    }
+    PeerError::Malformed { status: StatusCode::BAD_REQUEST, cause: error }.into()
+}
+
+/// The request target that a URI came from.
+pub(super) fn target(uri: &Uri) -> Bytes {
+    match (uri.scheme(), uri.authority(), uri.path_and_query()) {
+        (None, None, Some(path)) => Bytes::copy_from_slice(path.as_str().as_bytes()),
+        // The authority-form of CONNECT.
+        (None, Some(authority), None) => Bytes::copy_from_slice(authority.as_str().as_bytes()),
+        _ => Bytes::from(uri.to_string()),
+    }
+}
+
+/// The fields that tell the host what the contract knows.
+pub(super) fn tell_framing(headers: &mut HeaderMap, status: StatusCode, framing: Framing) {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        return;
+    }
+    if framing.close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    // A body with a length says so by its size hint. Where none follows, the field has to.
+    if let (true, Some(length)) = (framing.bodiless, framing.length) {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+}
+
+fn register(waiting: &mut Vec<Waker>, waker: &Waker) {
+    if !waiting.iter().any(|known| known.will_wake(waker)) {
+        waiting.push(waker.clone());
+    }
+}
+
+fn keep(kept: &mut Option<Waker>, waker: &Waker) {
+    match kept {
+        Some(kept) => kept.clone_from(waker),
+        None => *kept = Some(waker.clone()),
+    }
+}
+
+impl fmt::Debug for HostExchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostExchange").field("about", &self.about()).finish_non_exhaustive()
+    }
+}

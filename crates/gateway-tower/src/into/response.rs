@@ -1,0 +1,199 @@
+//! What the host is given: a future of a response, and its body.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use gateway_core::bytes::Bytes;
+use gateway_core::http::{Response, StatusCode};
+use gateway_core::http_body::{Body, Frame, SizeHint};
+use gateway_core::{BoxError, Head};
+use gateway_handler::Framing;
+
+use super::exchange::{Next, tell_framing};
+use super::run::Run;
+use super::upgrade;
+
+/// The response of an application, as a future. Dropping it cancels what has not been answered.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct ResponseFuture(Future_);
+
+enum Future_ {
+    Ready(Option<Response<ResponseBody>>),
+    Run(Option<Box<Run>>),
+}
+
+/// The body of an application's response.
+///
+/// It fails where the response is cut: the host has to let the peer see that. Dropping it gives the
+/// exchange up.
+pub struct ResponseBody(Content);
+
+enum Content {
+    /// What is still to come, in one piece.
+    Whole(Bytes),
+    Run {
+        run: Box<Run>,
+        /// How much is still to come, where that is known.
+        left: Option<u64>,
+        ended: bool,
+    },
+}
+
+impl ResponseFuture {
+    pub(super) fn of(run: Run) -> ResponseFuture {
+        let (head, framing, whole) = {
+            let mut state = run.exchange().lock();
+            let Some((head, framing)) = state.outbox.take_head() else {
+                drop(state);
+                return ResponseFuture(Future_::Run(Some(Box::new(run))));
+            };
+            let whole = state.is_complete().then(|| match state.outbox.next() {
+                Next::Frame(frame) => frame.into_data().unwrap_or_default(),
+                _ => Bytes::new(),
+            });
+            (head, framing, whole)
+        };
+        let response = match whole {
+            Some(data) => response(head, framing, Content::Whole(data)),
+            None => streamed(head, framing, Box::new(run)),
+        };
+        ResponseFuture(Future_::Ready(Some(response)))
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let slot = match &mut self.0 {
+            Future_::Ready(response) => {
+                return match response.take() {
+                    Some(response) => Poll::Ready(Ok(response)),
+                    // Futures are not to be polled after their end.
+                    None => Poll::Pending,
+                };
+            }
+            Future_::Run(run) => run,
+        };
+        loop {
+            let Some(run) = slot else { return Poll::Pending };
+            let mut head = run.exchange().written_head(cx);
+            if head.is_none() && run.poll_step(cx).is_pending() {
+                head = run.exchange().written_head(cx);
+                if head.is_none() {
+                    return Poll::Pending;
+                }
+            }
+            if let Some((head, framing)) = head
+                && let Some(run) = slot.take()
+            {
+                return Poll::Ready(Ok(streamed(head, framing, run)));
+            }
+        }
+    }
+}
+
+fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBody> {
+    let content = match head.status {
+        // What follows is not the response's body.
+        StatusCode::SWITCHING_PROTOCOLS => Content::Whole(Bytes::new()),
+        _ => {
+            let left = if framing.bodiless { Some(0) } else { framing.length };
+            Content::Run { run, left, ended: false }
+        }
+    };
+    response(head, framing, content)
+}
+
+fn response(head: Head, framing: Framing, content: Content) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody(content));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    tell_framing(response.headers_mut(), head.status, framing);
+    if let Some(reason) = head.reason {
+        upgrade::say_reason(response.extensions_mut(), &reason);
+    }
+    response
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Content::Whole(data) => {
+                let data = std::mem::take(data);
+                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+            }
+            Content::Run { ended: true, .. } => Poll::Ready(None),
+            Content::Run { run, left, ended } => {
+                let frame = ready!(poll_next(run, cx));
+                match &frame {
+                    Some(Ok(frame)) => {
+                        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                        *left = left.map(|left| left.saturating_sub(length));
+                    }
+                    Some(Err(_)) | None => *ended = true,
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Whole(data) => data.is_empty(),
+            Content::Run { run, ended, .. } => *ended || run.exchange().lock().outbox.has_ended(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Whole(data) => SizeHint::with_exact(data.len() as u64),
+            Content::Run { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Content::Run { .. } => SizeHint::new(),
+        }
+    }
+}
+
+fn poll_next(run: &mut Run, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    loop {
+        let mut next = run.exchange().next(cx);
+        if let Next::Nothing = next
+            && run.poll_step(cx).is_pending()
+        {
+            next = run.exchange().next(cx);
+            if let Next::Nothing = next {
+                return Poll::Pending;
+            }
+        }
+        return Poll::Ready(match next {
+            Next::Frame(frame) => Some(Ok(frame)),
+            Next::End => {
+                run.exchange().finish(None);
+                None
+            }
+            Next::Cut => Some(Err("the response was cut: its application failed".into())),
+            Next::Nothing => continue,
+        });
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseFuture")
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResponseBody")
+    }
+}

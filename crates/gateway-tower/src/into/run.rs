@@ -1,0 +1,244 @@
+//! An application's answer on its way to the host.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use gateway_core::bytes::Bytes;
+use gateway_core::http::StatusCode;
+use gateway_core::http_body::Frame;
+use gateway_core::{
+    ApplicationError, Body, BoxError, BoxFuture, Error, Head, IterBody, PeerError, Reply, Response,
+    Result, StreamBody,
+};
+use gateway_handler::{FilePieces, Flow, Rest, caught, complain, error_page};
+
+use super::exchange::HostExchange;
+use super::pool::{self, Job};
+use super::pump::{Pen, Pumped, take_turn};
+use super::upgrade;
+
+/// Goes on as long as the host polls it, and gives up when the host drops it.
+pub(super) struct Run {
+    exchange: Arc<HostExchange>,
+    stage: Stage,
+}
+
+/// What is waited for.
+enum Stage {
+    Reply(BoxFuture<Reply>),
+    Work(Job<Reply>),
+    Stream(Pen, StreamBody),
+    /// An iterator whose thread was given back, or that has had none yet.
+    Items(Pen, IterBody),
+    Pumping(Job<Pumped>),
+    /// Nothing: all that there is is in the outbox.
+    Done,
+    /// The connection has left HTTP, and the exchange ends with the other protocol.
+    Switched,
+}
+
+impl Run {
+    /// Calls the application and goes as far as that needs no waiting.
+    pub(super) fn begin(exchange: Arc<HostExchange>, call: impl FnOnce() -> Reply) -> Run {
+        let mut run = Run { exchange, stage: Stage::Done };
+        let reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
+        run.go_on(reply);
+        run
+    }
+
+    pub(super) fn exchange(&self) -> &HostExchange {
+        &self.exchange
+    }
+
+    /// Takes one step. Ready when something has changed, so that the outbox is worth a look.
+    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stage {
+            Stage::Reply(future) => {
+                let polled = pool::on_reactor(|| future.as_mut().poll(cx));
+                let reply = match polled {
+                    Ok(polled) => ready!(polled),
+                    Err(error) => error.into(),
+                };
+                self.close();
+                self.go_on(reply);
+            }
+            Stage::Work(job) => {
+                let reply = ready!(Pin::new(job).poll(cx)).unwrap_or_else(Reply::from);
+                self.stage = Stage::Done;
+                self.go_on(reply);
+            }
+            Stage::Stream(pen, body) => {
+                let polled = pool::on_reactor(|| body.as_mut().poll_frame(cx));
+                let outcome = match polled {
+                    Ok(polled) => stream_step(pen, ready!(polled)),
+                    Err(error) => Err(error),
+                };
+                match outcome {
+                    Ok(true) => {}
+                    ended => self.end(ended.map(drop)),
+                }
+            }
+            Stage::Items(..) => {
+                if let Stage::Items(pen, items) = mem::replace(&mut self.stage, Stage::Done) {
+                    match pool::run(|| take_turn(pen, items)) {
+                        Ok(job) => self.stage = Stage::Pumping(job),
+                        Err(error) => self.end(Err(error)),
+                    }
+                }
+            }
+            Stage::Pumping(job) => match ready!(Pin::new(job).poll(cx)) {
+                Ok(Pumped::Paused(pen, items)) => self.stage = Stage::Items(pen, items),
+                Ok(Pumped::Ended(outcome)) => self.end(outcome),
+                Err(error) => self.end(Err(error)),
+            },
+            Stage::Done | Stage::Switched => return Poll::Pending,
+        }
+        Poll::Ready(())
+    }
+
+    fn go_on(&mut self, reply: Reply) {
+        let outcome = match reply {
+            Reply::Ready(outcome) => outcome,
+            Reply::Pending(future) => {
+                self.stage = Stage::Reply(future);
+                return;
+            }
+            Reply::Blocking(job) => match pool::run(job) {
+                Ok(job) => {
+                    self.stage = Stage::Work(job);
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = outcome.and_then(|response| self.respond(response)) {
+            self.fail(error);
+        }
+    }
+
+    fn respond(&mut self, response: Response) -> Result<()> {
+        let parts = response.into_parts();
+        let mut body = Closing(Some(parts.body));
+        if !std::ptr::addr_eq(Arc::as_ptr(&parts.exchange), Arc::as_ptr(&self.exchange)) {
+            return Err(ApplicationError::ExchangeOver.into());
+        }
+        let mut head = parts.head;
+        let Some(body) = &mut body.0 else { return Ok(()) };
+        match self.respond_with(&mut head, parts.head_sent, body)? {
+            Rest::Done => {}
+            Rest::Pump(body) => self.stage = self.pull(head, body),
+            Rest::Upgrade(protocol) => {
+                self.stage = Stage::Switched;
+                let exchange = Arc::clone(&self.exchange);
+                if let Err(error) = upgrade::switch(&exchange, protocol) {
+                    complain(&exchange.info().errors, exchange.about(), &error);
+                    exchange.finish(Some(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn respond_with(&self, head: &mut Head, head_sent: bool, body: &mut Body) -> Result<Rest> {
+        self.exchange.run_head_hooks(head, body)?;
+        self.exchange.with(|contract, outbox| {
+            let rest = contract.respond(outbox, head, head_sent, body);
+            outbox.keep_head(|| mem::take(head));
+            rest
+        })
+    }
+
+    fn pull(&self, head: Head, body: Body) -> Stage {
+        let pen = Pen::new(Arc::clone(&self.exchange), body.len(), head);
+        match body {
+            Body::Stream(stream) => Stage::Stream(pen, stream),
+            Body::Iter(items) => Stage::Items(pen, items),
+            Body::File(file) => Stage::Items(pen, Box::new(FilePieces::new(file))),
+            // The contract sends the other kinds itself.
+            _ => Stage::Done,
+        }
+    }
+
+    /// The body is over, for good or ill.
+    fn end(&mut self, outcome: Result<()>) {
+        self.close();
+        if let Err(error) = outcome {
+            self.fail(error);
+        }
+    }
+
+    /// Answers an error with its status, or cuts the response.
+    fn fail(&self, error: Error) {
+        let exchange = &self.exchange;
+        complain(&exchange.info().errors, exchange.about(), &error);
+        let page = exchange.with(|contract, outbox| {
+            if error.is_disconnect() && !contract.is_bodiless() {
+                contract.abandon(outbox, error);
+                return Ok(None);
+            }
+            Ok(contract.fail(outbox, error))
+        });
+        let Ok(Some((mut head, mut body))) = page else { return };
+        while let Err(error) = self.respond_with(&mut head, false, &mut body) {
+            complain(&exchange.info().errors, exchange.about(), &error);
+            if exchange.is_over() {
+                return;
+            }
+            // A hook fails once, and then the plainest answer there is goes out.
+            (head, body) = error_page(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+    }
+
+    /// Drops what is waited for. It is code of the application, which may panic, and closing an
+    /// iterator may block.
+    fn close(&mut self) {
+        match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Items(_, items) => {
+                drop(caught(|| pool::run(move || drop(items)).map(drop)));
+            }
+            stage => drop(caught(move || drop(stage))),
+        }
+    }
+}
+
+/// Puts a frame into the outbox and tells whether more are wanted.
+fn stream_step(pen: &mut Pen, frame: Option<Result<Frame<Bytes>, BoxError>>) -> Result<bool> {
+    let Some(frame) = frame else { return pen.end(None).map(|()| false) };
+    let trailers = match frame?.into_data() {
+        Ok(data) => match pen.data(data)? {
+            Flow::More => return Ok(true),
+            Flow::Enough => None,
+        },
+        Err(frame) => frame.into_trailers().ok(),
+    };
+    pen.end(trailers).map(|()| false)
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Switched) {
+            return;
+        }
+        self.close();
+        let abort = {
+            let state = self.exchange.lock();
+            let whole = state.outbox.has_ended() || state.contract.is_bodiless();
+            (!whole).then(|| PeerError::Disconnected.into())
+        };
+        self.exchange.finish(abort);
+    }
+}
+
+/// A body that is not wanted any more: closing it runs code of the application, which may panic.
+struct Closing(Option<Body>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let body = self.0.take();
+        // The response has its outcome; closing cannot change it.
+        let _ = caught(move || drop(body));
+    }
+}
