@@ -18,8 +18,8 @@ use std::task::{Context, Poll};
 
 use gateway_core::bytes::Bytes;
 use gateway_core::exchange::{ConnectionInfo, Exchange};
-use gateway_core::http::header::UPGRADE;
-use gateway_core::http::{Extensions, Request, Uri, request::Parts};
+use gateway_core::http::header::{CONNECTION, UPGRADE};
+use gateway_core::http::{Extensions, Request, Uri, Version, request::Parts};
 use gateway_core::{
     Application, BoxError, DEFAULT_BODY_LIMIT, Environ, ErrorStream, Input, IntoApplication,
     ServerInfo, StartResponse, http_body,
@@ -52,12 +52,15 @@ const SOFTWARE: &str = concat!("gateway-tower/", env!("CARGO_PKG_VERSION"));
 ///
 /// - The host writes to the wire: `Date`, `Server` and the framing are its affair. An HTTP/1.1 host
 ///   like hyper has no way for `early_hints`; they go nowhere.
-/// - Dropping is cancelling, as everywhere with tower: when the host drops the future or the body, a
-///   `Pending` reply and a stream are dropped, and `environ.disconnected()` is ready. What blocks runs
-///   to its end.
+/// - That the peer has gone is known when the host drops the future or the body: then
+///   `environ.disconnected()` is ready, and writing fails. A [`Disconnected`] among the request's
+///   extensions, such as `from_tower`'s `map_request` can put there, is heeded as well.
+/// - A target without a path, `OPTIONS http://host`, cannot be told from one with `/`.
 /// - The service is always ready. What is to be limited is limited by a layer.
 /// - Addresses are unknown to a tower service; [`map_request`](IntoTower::map_request) says where the
 ///   host keeps them.
+///
+/// [`Disconnected`]: gateway_core::Disconnected
 ///
 /// # Examples
 ///
@@ -90,6 +93,7 @@ pub fn into_tower<M, A: IntoApplication<M>>(app: A) -> IntoTower<A::Application>
             body_limit: DEFAULT_BODY_LIMIT,
             map_request: None,
             original_uri: None,
+            cancels: false,
         }),
     }
 }
@@ -106,6 +110,7 @@ struct Settings {
     body_limit: u64,
     map_request: Option<Arc<MapRequest>>,
     original_uri: Option<Arc<OriginalUri>>,
+    cancels: bool,
 }
 
 type MapRequest = dyn Fn(&mut Parts, &mut ConnectionInfo) + Send + Sync + 'static;
@@ -143,6 +148,15 @@ impl<A> IntoTower<A> {
         find: impl Fn(&Extensions) -> Option<Uri> + Send + Sync + 'static,
     ) -> IntoTower<A> {
         self.settings_mut().original_uri = Some(Arc::new(find));
+        self
+    }
+
+    /// Whether a `Pending` reply is dropped where the host drops its future: as usual with tower, so
+    /// that a timeout layer ends the work. Default: false, as everywhere with applications: one that
+    /// was called runs to its end, in a task of its own, unless it asked otherwise by `cancel_on`.
+    #[must_use]
+    pub fn cancel(mut self, cancels: bool) -> IntoTower<A> {
+        self.settings_mut().cancels = cancels;
         self
     }
 
@@ -194,7 +208,7 @@ where
         if let Some(map) = &settings.map_request {
             map(&mut parts, Arc::make_mut(&mut info));
         }
-        let on_upgrade = upgrade::take(&mut parts.extensions);
+        let on_upgrade = upgrade::take(&mut parts.extensions).filter(|_| is_upgrade(&parts));
         if on_upgrade.is_none() {
             // What cannot be accepted was not offered to the application.
             parts.headers.remove(UPGRADE);
@@ -202,12 +216,22 @@ where
         let declared = body.size_hint().exact();
         let body = if body.is_end_stream() { None } else { Some(body) };
         let input = body.is_some();
-        let exchange = Arc::new(HostExchange::new(info, body, on_upgrade, &parts));
+        let exchange = Arc::new(HostExchange::new(info, body, on_upgrade, &mut parts));
         let environ = environ(&exchange, parts, settings, input.then_some(declared));
         let handle: Arc<dyn Exchange> = Arc::clone(&exchange) as _;
         let start_response = StartResponse::new(handle);
-        ResponseFuture::of(Run::begin(exchange, || self.app.call(environ, start_response)))
+        let call = || self.app.call(environ, start_response);
+        ResponseFuture::of(Run::begin(exchange, settings.cancels, call))
     }
+}
+
+/// Whether the request offers to go on in another protocol (RFC 9110 §7.8).
+fn is_upgrade(parts: &Parts) -> bool {
+    let options = parts.headers.get_all(CONNECTION).iter();
+    parts.version == Version::HTTP_11
+        && options
+            .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 /// `declared` is the body's length, if there is one, where it is known.

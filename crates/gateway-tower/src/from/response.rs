@@ -43,17 +43,19 @@ where
     if bodiless || has_no_body(parts.status) {
         return Ok(response.with_body(Body::Stream(Pin::from(stream))));
     }
+    let whole = stream.body.size_hint().exact();
     match poll_fn(|cx| Poll::Ready(stream.poll_body(cx))).await {
         Poll::Ready(None) => Ok(response),
         Poll::Ready(Some(Err(error))) => Err(Error::application(error)),
         Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-            Ok(data) if stream.body.is_end_stream() => Ok(response.with_body(data)),
+            Ok(data) if whole == Some(data.len() as u64) && stream.body.is_end_stream() => {
+                Ok(response.with_body(data))
+            }
             Ok(data) => Ok(stream.goes_on(response, Frame::data(data))),
             Err(trailers) => Ok(stream.goes_on(response, trailers)),
         },
         Poll::Pending => {
-            if let (Some(length), Ok(head)) = (stream.body.size_hint().exact(), response.head_mut())
-            {
+            if let (Some(length), Ok(head)) = (whole, response.head_mut()) {
                 head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
             }
             response.send_head_async().await?;

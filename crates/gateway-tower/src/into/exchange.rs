@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::Future;
 use std::mem;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -12,7 +14,9 @@ use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
 use gateway_core::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use gateway_core::http::{Method, StatusCode, Uri, request::Parts};
 use gateway_core::http_body::{self, Frame};
-use gateway_core::{ApplicationError, Body, BoxError, Error, Head, PeerError, Result};
+use gateway_core::{
+    ApplicationError, Body, BoxError, Disconnected, Error, Head, PeerError, Result,
+};
 use gateway_handler::{Contract, Framing, Terms, Wire};
 
 use super::upgrade::{self, OnUpgrade};
@@ -26,8 +30,11 @@ pub(super) struct HostExchange {
     info: Arc<ConnectionInfo>,
     method: Method,
     target: Bytes,
-    /// It is over, or the host has given it up.
+    /// The host has given it up.
+    gone: AtomicBool,
     over: AtomicBool,
+    /// Who else knows whether the peer has gone.
+    peer: Option<Disconnected>,
     request: Mutex<Option<RequestBody>>,
     state: Mutex<State>,
 }
@@ -73,12 +80,20 @@ pub(super) enum Next {
     Nothing,
 }
 
+/// What is to be had of the head.
+pub(super) enum Written {
+    Head(Head, Framing),
+    NotYet,
+    /// The exchange was given up, since the peer has gone.
+    Never,
+}
+
 impl HostExchange {
     pub(super) fn new<B>(
         info: Arc<ConnectionInfo>,
         body: Option<B>,
         on_upgrade: Option<OnUpgrade>,
-        parts: &Parts,
+        parts: &mut Parts,
     ) -> HostExchange
     where
         B: http_body::Body + Send + 'static,
@@ -90,7 +105,9 @@ impl HostExchange {
             info,
             method: parts.method.clone(),
             target: target(&parts.uri),
+            gone: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            peer: parts.extensions.remove::<Disconnected>(),
             request: Mutex::new(body.map(|body| Box::pin(Received(Box::pin(body))) as RequestBody)),
             state: Mutex::new(State {
                 contract,
@@ -173,19 +190,40 @@ impl HostExchange {
         next
     }
 
-    /// The head and what was found out about it, once there is one. If there is none, the host is
+    /// The head and what was found out about it, once there is one. If there is none yet, the host is
     /// told when there is.
-    pub(super) fn written_head(&self, cx: &Context<'_>) -> Option<(Head, Framing)> {
+    pub(super) fn written_head(&self, cx: &Context<'_>) -> Written {
         let mut state = self.lock();
-        let head = state.outbox.take_head();
-        if head.is_none() {
-            keep(&mut state.host, cx.waker());
+        match state.outbox.take_head() {
+            Some((head, framing)) => Written::Head(head, framing),
+            None if state.outbox.end == End::Cut => Written::Never,
+            None => {
+                keep(&mut state.host, cx.waker());
+                Written::NotYet
+            }
         }
-        head
     }
 
     pub(super) fn take_on_upgrade(&self) -> Option<OnUpgrade> {
         self.lock().on_upgrade.take()
+    }
+
+    /// The host does not wait for the response any more: for the application the peer has gone.
+    pub(super) fn give_up(&self) {
+        self.gone.store(true, Ordering::Release);
+        let (flushing, watching) = {
+            let mut state = self.lock();
+            (mem::take(&mut state.flushing), mem::take(&mut state.watching))
+        };
+        flushing.into_iter().chain(watching).for_each(Waker::wake);
+    }
+
+    /// Why nothing can be sent any more, if that is so.
+    fn lost(&self) -> Option<Error> {
+        if self.is_over() {
+            return Some(ApplicationError::ExchangeOver.into());
+        }
+        self.gone.load(Ordering::Acquire).then(|| PeerError::Disconnected.into())
     }
 
     /// Ends the exchange for its handles, and lets those know who wanted to. `abort` says why, if
@@ -346,8 +384,8 @@ impl Exchange for HostExchange {
     }
 
     fn write(&self, head: &mut Head, data: Bytes) -> Result<()> {
-        if self.is_over() {
-            return Err(PeerError::Disconnected.into());
+        if let Some(error) = self.lost() {
+            return Err(error);
         }
         self.run_head_hooks(head, &Body::Empty)?;
         self.with(|contract, outbox| {
@@ -360,8 +398,8 @@ impl Exchange for HostExchange {
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
-        if self.is_over() {
-            return Poll::Ready(Err(PeerError::Disconnected.into()));
+        if let Some(error) = self.lost() {
+            return Poll::Ready(Err(error));
         }
         if state.outbox.is_empty() {
             return Poll::Ready(Ok(()));
@@ -371,17 +409,24 @@ impl Exchange for HostExchange {
     }
 
     fn poll_input(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        if let Some(error) = self.lost() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *request {
-            _ if self.is_over() => Poll::Ready(Some(Err(PeerError::Disconnected.into()))),
             Some(body) => body.as_mut().poll_frame(cx),
             None => Poll::Ready(None),
         }
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(peer) = &self.peer
+            && Pin::new(&mut peer.clone()).poll(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
         let mut state = self.lock();
-        if self.is_over() {
+        if self.lost().is_some() {
             return Poll::Ready(());
         }
         register(&mut state.watching, cx.waker());
@@ -389,12 +434,12 @@ impl Exchange for HostExchange {
     }
 
     fn is_disconnected(&self) -> bool {
-        self.is_over()
+        self.lost().is_some() || self.peer.as_ref().is_some_and(Disconnected::is_disconnected)
     }
 }
 
 /// A body as the application may read it: data in one piece, errors that say whose fault they are.
-struct Received<B>(std::pin::Pin<Box<B>>);
+struct Received<B>(Pin<Box<B>>);
 
 impl<B> http_body::Body for Received<B>
 where
@@ -405,7 +450,7 @@ where
     type Error = Error;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>>>> {
         self.0.as_mut().poll_frame(cx).map(|frame| {

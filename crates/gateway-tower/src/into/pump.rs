@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_core::bytes::Bytes;
 use gateway_core::http::HeaderMap;
 use gateway_core::{Body, Error, Head, IterBody, Result};
-use gateway_handler::Flow;
+use gateway_handler::{Flow, caught};
 
 use super::exchange::HostExchange;
 
@@ -62,15 +62,19 @@ pub(super) enum Pumped {
 pub(super) fn take_turn(mut pen: Pen, mut items: IterBody) -> Pumped {
     loop {
         let sent = match items.next() {
-            None => return Pumped::Ended(pen.end(None)),
+            None => break,
             Some(Err(error)) => Err(Error::from(error)),
             Some(Ok(item)) => pen.data(item),
         };
         match sent {
             Err(error) => return Pumped::Ended(Err(error)),
-            Ok(Flow::Enough) => return Pumped::Ended(pen.end(None)),
+            Ok(Flow::Enough) => break,
             Ok(Flow::More) if pen.is_ahead() => return Pumped::Paused(pen, items),
             Ok(Flow::More) => {}
         }
     }
+    // Before the end is told: the host may run the end hooks at once. What closing makes of itself
+    // cannot change the response.
+    let _ = caught(move || drop(items));
+    Pumped::Ended(pen.end(None))
 }

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use gateway_core::bytes::Bytes;
 use gateway_core::http::{Response, StatusCode};
 use gateway_core::http_body::{Body, Frame, SizeHint};
-use gateway_core::{BoxError, Head};
+use gateway_core::{BoxError, Error, Head, PeerError};
 use gateway_handler::Framing;
 
-use super::exchange::{Next, tell_framing};
+use super::exchange::{Next, Written, tell_framing};
 use super::run::Run;
 use super::upgrade;
 
@@ -34,12 +34,22 @@ pub struct ResponseBody(Content);
 enum Content {
     /// What is still to come, in one piece.
     Whole(Bytes),
+    /// Nothing but the error that says why.
+    Unanswered,
     Run {
         run: Box<Run>,
         /// How much is still to come, where that is known.
         left: Option<u64>,
-        ended: bool,
+        state: Sent,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Open,
+    /// It ends with an error, which waits until the host has sent what came before.
+    Cut,
+    Ended,
 }
 
 impl ResponseFuture {
@@ -78,22 +88,40 @@ impl Future for ResponseFuture {
             }
             Future_::Run(run) => run,
         };
-        loop {
-            let Some(run) = slot else { return Poll::Pending };
-            let mut head = run.exchange().written_head(cx);
-            if head.is_none() && run.poll_step(cx).is_pending() {
-                head = run.exchange().written_head(cx);
-                if head.is_none() {
-                    return Poll::Pending;
-                }
-            }
-            if let Some((head, framing)) = head
-                && let Some(run) = slot.take()
-            {
-                return Poll::Ready(Ok(streamed(head, framing, run)));
-            }
-        }
+        let Some(run) = slot else { return Poll::Pending };
+        let written = ready!(poll_head(run, cx));
+        let Some(run) = slot.take() else { return Poll::Pending };
+        Poll::Ready(Ok(match written {
+            Some((head, framing)) => streamed(head, framing, run),
+            None => unanswered(),
+        }))
     }
+}
+
+/// The head that the application has sent; `None` where there will be none.
+fn poll_head(run: &mut Run, cx: &mut Context<'_>) -> Poll<Option<(Head, Framing)>> {
+    loop {
+        let mut written = run.exchange().written_head(cx);
+        if let Written::NotYet = written {
+            if run.poll_step(cx).is_ready() {
+                continue;
+            }
+            // The step may have put it there and still be waiting.
+            written = run.exchange().written_head(cx);
+        }
+        return match written {
+            Written::Head(head, framing) => Poll::Ready(Some((head, framing))),
+            Written::Never => Poll::Ready(None),
+            Written::NotYet => Poll::Pending,
+        };
+    }
+}
+
+/// For a peer that has gone, if the host asks for something all the same.
+fn unanswered() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody(Content::Unanswered));
+    *response.status_mut() = PeerError::Disconnected.status();
+    response
 }
 
 fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBody> {
@@ -102,7 +130,7 @@ fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBod
         StatusCode::SWITCHING_PROTOCOLS => Content::Whole(Bytes::new()),
         _ => {
             let left = if framing.bodiless { Some(0) } else { framing.length };
-            Content::Run { run, left, ended: false }
+            Content::Run { run, left, state: Sent::Open }
         }
     };
     response(head, framing, content)
@@ -132,17 +160,35 @@ impl Body for ResponseBody {
                 let data = std::mem::take(data);
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
-            Content::Run { ended: true, .. } => Poll::Ready(None),
-            Content::Run { run, left, ended } => {
-                let frame = ready!(poll_next(run, cx));
-                match &frame {
-                    Some(Ok(frame)) => {
+            Content::Unanswered => {
+                self.0 = Content::Whole(Bytes::new());
+                Poll::Ready(Some(Err(Error::from(PeerError::Disconnected).into())))
+            }
+            Content::Run { state: Sent::Ended, .. } => Poll::Ready(None),
+            Content::Run { run, left, state } => {
+                let next = ready!(poll_next(run, cx));
+                Poll::Ready(match next {
+                    Next::Frame(frame) => {
                         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                         *left = left.map(|left| left.saturating_sub(length));
+                        Some(Ok(frame))
                     }
-                    Some(Err(_)) | None => *ended = true,
-                }
-                Poll::Ready(frame)
+                    Next::Cut if *state == Sent::Open => {
+                        // A host may throw away what it has not sent when a body fails.
+                        *state = Sent::Cut;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Next::Cut => {
+                        *state = Sent::Ended;
+                        Some(Err("the response was cut: its application failed".into()))
+                    }
+                    Next::End | Next::Nothing => {
+                        *state = Sent::Ended;
+                        run.exchange().finish(None);
+                        None
+                    }
+                })
             }
         }
     }
@@ -150,7 +196,10 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Content::Whole(data) => data.is_empty(),
-            Content::Run { run, ended, .. } => *ended || run.exchange().lock().outbox.has_ended(),
+            Content::Unanswered => false,
+            Content::Run { run, state, .. } => {
+                *state == Sent::Ended || run.exchange().lock().outbox.has_ended()
+            }
         }
     }
 
@@ -158,31 +207,26 @@ impl Body for ResponseBody {
         match &self.0 {
             Content::Whole(data) => SizeHint::with_exact(data.len() as u64),
             Content::Run { left: Some(left), .. } => SizeHint::with_exact(*left),
-            Content::Run { .. } => SizeHint::new(),
+            Content::Run { .. } | Content::Unanswered => SizeHint::new(),
         }
     }
 }
 
-fn poll_next(run: &mut Run, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+/// What comes next, and never [`Next::Nothing`].
+fn poll_next(run: &mut Run, cx: &mut Context<'_>) -> Poll<Next> {
     loop {
         let mut next = run.exchange().next(cx);
-        if let Next::Nothing = next
-            && run.poll_step(cx).is_pending()
-        {
+        if let Next::Nothing = next {
+            if run.poll_step(cx).is_ready() {
+                continue;
+            }
+            // The step may have put something there and still be waiting.
             next = run.exchange().next(cx);
-            if let Next::Nothing = next {
-                return Poll::Pending;
-            }
         }
-        return Poll::Ready(match next {
-            Next::Frame(frame) => Some(Ok(frame)),
-            Next::End => {
-                run.exchange().finish(None);
-                None
-            }
-            Next::Cut => Some(Err("the response was cut: its application failed".into())),
-            Next::Nothing => continue,
-        });
+        return match next {
+            Next::Nothing => Poll::Pending,
+            next => Poll::Ready(next),
+        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! An application's answer on its way to the host.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +24,10 @@ use super::upgrade;
 pub(super) struct Run {
     exchange: Arc<HostExchange>,
     stage: Stage,
+    /// A reply is dropped when the host drops it.
+    cancels: bool,
+    /// The host has dropped it.
+    left: bool,
 }
 
 /// What is waited for.
@@ -36,14 +40,18 @@ enum Stage {
     Pumping(Job<Pumped>),
     /// Nothing: all that there is is in the outbox.
     Done,
-    /// The connection has left HTTP, and the exchange ends with the other protocol.
+    /// Somebody else ends the exchange: the protocol that the connection was switched to.
     Switched,
 }
 
 impl Run {
     /// Calls the application and goes as far as that needs no waiting.
-    pub(super) fn begin(exchange: Arc<HostExchange>, call: impl FnOnce() -> Reply) -> Run {
-        let mut run = Run { exchange, stage: Stage::Done };
+    pub(super) fn begin(
+        exchange: Arc<HostExchange>,
+        cancels: bool,
+        call: impl FnOnce() -> Reply,
+    ) -> Run {
+        let mut run = Run { exchange, stage: Stage::Done, cancels, left: false };
         let reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
         run.go_on(reply);
         run
@@ -192,14 +200,31 @@ impl Run {
         }
     }
 
-    /// Drops what is waited for. It is code of the application, which may panic, and closing an
-    /// iterator may block.
+    /// Drops what is waited for. It is code of the application, which may panic.
     fn close(&mut self) {
-        match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Items(_, items) => {
-                drop(caught(|| pool::run(move || drop(items)).map(drop)));
+        let stage = mem::replace(&mut self.stage, Stage::Done);
+        drop(caught(move || drop(stage)));
+    }
+
+    /// What is left to do when the host has gone: a reply runs to its end, and an iterator is dropped
+    /// where it may block.
+    async fn wind_up(mut self) {
+        while matches!(self.stage, Stage::Reply(_) | Stage::Work(_)) {
+            poll_fn(|cx| self.poll_step(cx)).await;
+        }
+        let closing = match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Pumping(job) => Some(job),
+            Stage::Items(pen, items) => pool::run(|| Pumped::Paused(pen, items)).ok(),
+            stage => {
+                self.stage = stage;
+                None
             }
-            stage => drop(caught(move || drop(stage))),
+        };
+        if let Some(job) = closing
+            && let Ok(Pumped::Paused(_, items)) = job.await
+            && let Ok(dropped) = pool::run(move || drop(items))
+        {
+            drop(dropped.await);
         }
     }
 }
@@ -221,6 +246,23 @@ impl Drop for Run {
     fn drop(&mut self) {
         if matches!(self.stage, Stage::Switched) {
             return;
+        }
+        if !self.left {
+            self.left = true;
+            self.exchange.give_up();
+            let cancels = self.cancels && matches!(self.stage, Stage::Reply(_));
+            if !cancels
+                && !matches!(self.stage, Stage::Done | Stage::Stream(..))
+                && let Ok(runtime) = pool::handle("wind up")
+            {
+                let (exchange, stage) =
+                    (Arc::clone(&self.exchange), mem::replace(&mut self.stage, Stage::Done));
+                let run = Run { exchange, stage, cancels: self.cancels, left: true };
+                // What is dropped here has nothing left to do.
+                self.stage = Stage::Switched;
+                drop(runtime.spawn(run.wind_up()));
+                return;
+            }
         }
         self.close();
         let abort = {

@@ -223,7 +223,7 @@ pub(crate) fn nested() -> Router {
     Router::new()
         .nest("/api", inner.clone())
         .nest("/a/{b}", inner)
-        .nest_service("/service", service.clone())
+        .nest_service("/service", service)
         .route_service("/exact", service)
         .fallback(|| async { (StatusCode::NOT_FOUND, "nowhere") })
 }

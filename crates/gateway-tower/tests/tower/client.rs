@@ -51,7 +51,7 @@ pub(crate) fn connect(host: &Host) -> TcpStream {
 
 /// A GET that closes.
 pub(crate) fn get(host: &Host, path: &str) -> Answer {
-    ask(host, &format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"))
+    ask(host, format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"))
 }
 
 /// Sends `request` and reads its answer.

@@ -5,17 +5,16 @@
 //! | `same` | axum applications give on gateway-tokio what they give on `axum::serve` |
 //! | `alike` | an application gives under hyper and axum what it gives on our server |
 //! | `from` | what `from_tower` hands on: readiness, cancellation, limits, trailers, mounts |
-//! | `into` | what `into_tower` hands on: the contract, blocking work, pressure, hooks |
+//! | `rules` | the suite for servers, through both adapters and under hyper |
 //! | `threads` | a service on gateway-std |
-//! | `upgrades` | other protocols, in both directions (with the feature `hyper`) |
+//! | `upgrades` | other protocols, in both directions |
 
 mod alike;
 mod apps;
 mod client;
 mod from;
 mod hosts;
-mod into;
+mod rules;
 mod same;
 mod threads;
-#[cfg(feature = "hyper")]
 mod upgrades;
