@@ -10,19 +10,20 @@ mod upgrade;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use gateway_core::bytes::Buf;
 use gateway_core::http::{self, request::Parts};
 use gateway_core::{
-    Application, BoxError, Disconnected, Environ, Error, Input, PeerError, Reply, Response, Result,
+    Application, BoxError, Disconnected, Environ, Error, Input, PeerError, Reply, Result,
     StartResponse, http_body,
 };
 use tower_service::Service;
 
 pub use request::Mounted;
+use response::respond;
 use upgrade::Offer;
 
 /// Makes an application of a tower service.
@@ -154,7 +155,6 @@ where
     B::Error: Into<BoxError>,
 {
     fn call(&self, mut environ: Environ, start_response: StartResponse) -> Reply {
-        let gone = self.cancels.then(|| environ.disconnected());
         let limited = match self.body_limit {
             BodyLimit::None => environ.input().limit(u64::MAX),
             BodyLimit::Bytes(bytes) => environ.input().limit(bytes),
@@ -163,38 +163,71 @@ where
         // It fails where middleware has begun to read: then what is left of its limit holds.
         drop(limited);
         let mut offer = Offer::of(&environ);
-        let request = match request::request(environ, self.map_request.as_deref(), &mut offer) {
+        let bodiless = *environ.method() == http::Method::HEAD;
+        let request = request::request(&mut environ, self.map_request.as_deref(), &mut offer);
+        let request = match request {
             Ok(request) => request,
             Err(error) => return error.into(),
         };
-        let service = self.service.clone();
-        Reply::Pending(Box::pin(async move {
-            Reply::Ready(answer(service, request, start_response, gone, offer).await)
-        }))
+        let watch = Watch { environ: &environ, cancels: self.cancels };
+        let mut service = self.service.clone();
+        // Most services are ready, and most of their futures at the first poll, in the call itself:
+        // then nothing has to be kept. The others are polled again, with the waker that counts.
+        let mut now = Context::from_waker(Waker::noop());
+        let mut future = match service.poll_ready(&mut now) {
+            Poll::Ready(Ok(())) => Box::pin(service.call(request)),
+            Poll::Ready(Err(error)) => return Error::application(error).into(),
+            Poll::Pending => {
+                let ready = async move {
+                    poll_fn(|cx| service.poll_ready(cx)).await?;
+                    service.call(request).await
+                };
+                return later(Box::pin(ready), start_response, bodiless, watch.gone(), offer);
+            }
+        };
+        match future.as_mut().poll(&mut now) {
+            Poll::Ready(Ok(served)) => {
+                respond(served, start_response, bodiless, || watch.gone(), offer)
+            }
+            Poll::Ready(Err(error)) => Error::application(error).into(),
+            Poll::Pending => later(future, start_response, bodiless, watch.gone(), offer),
+        }
     }
 }
 
-async fn answer<S, B>(
-    mut service: S,
-    request: http::Request<Input>,
+/// How it is known that the peer has gone.
+struct Watch<'a> {
+    environ: &'a Environ,
+    cancels: bool,
+}
+
+impl Watch<'_> {
+    fn gone(&self) -> Option<Disconnected> {
+        self.cancels.then(|| self.environ.disconnected())
+    }
+}
+
+/// Awaits what the service answers.
+fn later<F, B, E>(
+    mut served: Pin<Box<F>>,
     start_response: StartResponse,
-    gone: Option<Disconnected>,
+    bodiless: bool,
+    mut gone: Option<Disconnected>,
     offer: Offer,
-) -> Result<Response>
+) -> Reply
 where
-    S: Service<http::Request<Input>, Response = http::Response<B>>,
-    S::Error: Into<BoxError>,
+    F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
+    E: Into<BoxError>,
     B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let bodiless = request.method() == http::Method::HEAD;
-    let served = async {
-        poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request).await
-    };
-    let mut waits = gone.clone();
-    let served = unless_gone(pin!(served), &mut waits).await?.map_err(Error::application)?;
-    response::respond(served, start_response, bodiless, gone, offer).await
+    Reply::Pending(Box::pin(async move {
+        match unless_gone(served.as_mut(), &mut gone).await {
+            Ok(Ok(served)) => respond(served, start_response, bodiless, || gone, offer),
+            Ok(Err(error)) => Error::application(error).into(),
+            Err(error) => error.into(),
+        }
+    }))
 }
 
 /// The outcome of `future`, if the peer waits for it.

@@ -21,14 +21,14 @@ use gateway_core::exchange::{ConnectionInfo, Exchange};
 use gateway_core::http::header::{CONNECTION, UPGRADE};
 use gateway_core::http::{Extensions, Request, Uri, Version, request::Parts};
 use gateway_core::{
-    Application, BoxError, DEFAULT_BODY_LIMIT, Environ, ErrorStream, Input, IntoApplication,
-    ServerInfo, StartResponse, http_body,
+    Application, BoxError, DEFAULT_BODY_LIMIT, Disconnected, Environ, ErrorStream, Input,
+    IntoApplication, ServerInfo, StartResponse, http_body,
 };
+use gateway_handler::Terms;
 use percent_encoding::percent_decode_str;
 use tower_service::Service;
 
-use exchange::HostExchange;
-use run::Run;
+use exchange::{HostExchange, Received};
 
 pub use response::{ResponseBody, ResponseFuture};
 
@@ -202,6 +202,33 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.answer(request)
+    }
+}
+
+/// Hyper serves it without an adapter of its own, which would keep the request for a while.
+#[cfg(feature = "hyper")]
+impl<A, B> hyper::service::Service<Request<B>> for IntoTower<A>
+where
+    A: Application,
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = gateway_core::http::Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn call(&self, request: Request<B>) -> ResponseFuture {
+        self.answer(request)
+    }
+}
+
+impl<A: Application> IntoTower<A> {
+    fn answer<B>(&self, request: Request<B>) -> ResponseFuture
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let (mut parts, body) = request.into_parts();
         let settings = &*self.settings;
         let mut info = Arc::clone(&settings.info);
@@ -213,15 +240,55 @@ where
             // What cannot be accepted was not offered to the application.
             parts.headers.remove(UPGRADE);
         }
-        let declared = body.size_hint().exact();
-        let body = if body.is_end_stream() { None } else { Some(body) };
-        let input = body.is_some();
-        let exchange = Arc::new(HostExchange::new(info, body, on_upgrade, &mut parts));
-        let environ = environ(&exchange, parts, settings, input.then_some(declared));
+        let peer = parts.extensions.remove::<Disconnected>();
+        let original = settings.original_uri.as_ref().and_then(|find| find(&parts.extensions));
+        let prefix = original.as_ref().and_then(|original| prefix(original, &parts.uri));
+        let target = match (&prefix, &original) {
+            (Some(_), Some(original)) => target(original),
+            _ => target(&parts.uri),
+        };
+        let input = if body.is_end_stream() { None } else { Some(body.size_hint().exact()) };
+        let body = input.map(|_| Box::pin(Received(Box::pin(body))) as RequestBody);
+        let terms = Terms::new(&parts.method, on_upgrade.is_some());
+        let about = (parts.method.clone(), parts.uri);
+        let exchange = Arc::new(HostExchange::new(info, terms, about, peer, body, on_upgrade));
         let handle: Arc<dyn Exchange> = Arc::clone(&exchange) as _;
-        let start_response = StartResponse::new(handle);
-        let call = || self.app.call(environ, start_response);
-        ResponseFuture::of(Run::begin(exchange, settings.cancels, call))
+        let start_response = StartResponse::new(Arc::clone(&handle));
+        let call = || {
+            let input = match input {
+                Some(declared) => {
+                    Input::from_exchange(Arc::clone(&handle), declared, settings.body_limit)
+                }
+                None => empty(settings.body_limit),
+            };
+            let mut environ = Environ::new(handle, parts.method, parts.version, target)
+                .with_headers(parts.headers)
+                .with_input(input);
+            *environ.extensions_mut() = parts.extensions;
+            if let Some(prefix) = prefix {
+                environ.enter(&prefix);
+            }
+            self.app.call(environ, start_response)
+        };
+        ResponseFuture::of(exchange, settings.cancels, call)
+    }
+}
+
+/// No body. Middleware may put one in its place, for which the limit holds.
+fn empty(limit: u64) -> Input {
+    let mut input = Input::empty();
+    // It fails only for one that has been read from.
+    let _ = input.limit(limit);
+    input
+}
+
+/// The request target that a URI came from.
+fn target(uri: &Uri) -> Bytes {
+    match (uri.scheme(), uri.authority(), uri.path_and_query()) {
+        (None, None, Some(path)) => Bytes::copy_from_slice(path.as_str().as_bytes()),
+        // The authority-form of CONNECT.
+        (None, Some(authority), None) => Bytes::copy_from_slice(authority.as_str().as_bytes()),
+        _ => Bytes::from(uri.to_string()),
     }
 }
 
@@ -232,39 +299,6 @@ fn is_upgrade(parts: &Parts) -> bool {
         && options
             .flat_map(|value| value.as_bytes().split(|&b| b == b','))
             .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-}
-
-/// `declared` is the body's length, if there is one, where it is known.
-fn environ(
-    exchange: &Arc<HostExchange>,
-    parts: Parts,
-    settings: &Settings,
-    declared: Option<Option<u64>>,
-) -> Environ {
-    let handle: Arc<dyn Exchange> = Arc::clone(exchange) as _;
-    let original = settings.original_uri.as_ref().and_then(|find| find(&parts.extensions));
-    let prefix = original.as_ref().and_then(|original| prefix(original, &parts.uri));
-    let target = match (&prefix, &original) {
-        (Some(_), Some(original)) => exchange::target(original),
-        _ => exchange.target(),
-    };
-    let input = match declared {
-        Some(declared) => Input::from_exchange(Arc::clone(&handle), declared, settings.body_limit),
-        None => {
-            let mut input = Input::empty();
-            // It fails only for one that has been read from.
-            let _ = input.limit(settings.body_limit);
-            input
-        }
-    };
-    let mut environ = Environ::new(handle, parts.method, parts.version, target)
-        .with_headers(parts.headers)
-        .with_input(input);
-    *environ.extensions_mut() = parts.extensions;
-    if let Some(prefix) = prefix {
-        environ.enter(&prefix);
-    }
-    environ
 }
 
 /// What the path of `original` has in front of that of `uri`, decoded. `None` where it has nothing,

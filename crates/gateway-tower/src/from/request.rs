@@ -24,7 +24,7 @@ pub struct Mounted {
 
 /// What the service is called with.
 pub(super) fn request(
-    mut environ: Environ,
+    environ: &mut Environ,
     map: Option<&MapRequest>,
     offer: &mut Offer,
 ) -> Result<Request<Input>> {
@@ -40,7 +40,7 @@ pub(super) fn request(
         *request.uri_mut() = original;
     } else {
         let script_name = environ.raw_script_name().to_owned();
-        *request.uri_mut() = below(&environ, &original)?;
+        *request.uri_mut() = below(environ, &original)?;
         request.extensions_mut().insert(Mounted { script_name, original });
     }
     offer.attach(request.extensions_mut());
@@ -48,7 +48,7 @@ pub(super) fn request(
         None => Ok(request),
         Some(map) => {
             let (mut parts, input): (Parts, Input) = request.into_parts();
-            map(&environ, &mut parts);
+            map(environ, &mut parts);
             Ok(Request::from_parts(parts, input))
         }
     }

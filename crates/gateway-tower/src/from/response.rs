@@ -1,8 +1,7 @@
 //! From a service's response to an application's.
 
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use gateway_core::bytes::Bytes;
 use gateway_core::http::header::{
@@ -10,20 +9,20 @@ use gateway_core::http::header::{
 };
 use gateway_core::http::{self, StatusCode};
 use gateway_core::http_body::{self, Frame, SizeHint};
-use gateway_core::{Body, BoxError, Disconnected, Error, Response, Result, StartResponse};
+use gateway_core::{Body, BoxError, Disconnected, Error, Reply, Result, StartResponse};
 
 use super::upgrade::{Offer, say_reason};
 use super::{into_bytes, poll_gone};
 
 /// Begins the response, and looks what its body has at once: what is whole goes out whole, and a
 /// body that has nothing yet does not hold the head back.
-pub(super) async fn respond<B>(
+pub(super) fn respond<B>(
     served: http::Response<B>,
     start_response: StartResponse,
     bodiless: bool,
-    gone: Option<Disconnected>,
+    gone: impl FnOnce() -> Option<Disconnected>,
     offer: Offer,
-) -> Result<Response>
+) -> Reply
 where
     B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError>,
@@ -31,35 +30,43 @@ where
     let (mut parts, body) = served.into_parts();
     remove_hop_by_hop(&mut parts.headers, parts.status);
     let mut response = start_response.start(parts.status, parts.headers);
-    say_reason(&mut response, &parts.extensions)?;
+    if let Err(error) = say_reason(&mut response, &parts.extensions) {
+        return error.into();
+    }
     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        return offer.accept(response);
+        return offer.accept(response).into();
     }
     if body.is_end_stream() {
-        // A body that ends at once has a length, but HEAD and 304 are told of another's.
-        return Ok(response);
+        return response.into();
     }
-    let mut stream = Box::new(Streamed { body: Box::pin(body), first: None, gone });
+    let whole = body.size_hint().exact();
+    let mut body = Box::pin(body);
     if bodiless || has_no_body(parts.status) {
-        return Ok(response.with_body(Body::Stream(Pin::from(stream))));
+        return response.with_body(Streamed::over(body, None, gone())).into();
     }
-    let whole = stream.body.size_hint().exact();
-    match poll_fn(|cx| Poll::Ready(stream.poll_body(cx))).await {
-        Poll::Ready(None) => Ok(response),
-        Poll::Ready(Some(Err(error))) => Err(Error::application(error)),
-        Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-            Ok(data) if whole == Some(data.len() as u64) && stream.body.is_end_stream() => {
-                Ok(response.with_body(data))
+    // What waits is polled again, with the waker that counts.
+    let mut now = Context::from_waker(Waker::noop());
+    match body.as_mut().poll_frame(&mut now) {
+        Poll::Ready(None) => response.into(),
+        Poll::Ready(Some(Err(error))) => Error::application(error).into(),
+        Poll::Ready(Some(Ok(frame))) => match frame.map_data(into_bytes).into_data() {
+            Ok(data) if whole == Some(data.len() as u64) && body.is_end_stream() => {
+                response.with_body(data).into()
             }
-            Ok(data) => Ok(stream.goes_on(response, Frame::data(data))),
-            Err(trailers) => Ok(stream.goes_on(response, trailers)),
+            Ok(data) => {
+                response.with_body(Streamed::over(body, Some(Frame::data(data)), gone())).into()
+            }
+            Err(frame) => response.with_body(Streamed::over(body, Some(frame), gone())).into(),
         },
         Poll::Pending => {
             if let (Some(length), Ok(head)) = (whole, response.head_mut()) {
                 head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
             }
-            response.send_head_async().await?;
-            Ok(response.with_body(Body::Stream(Pin::from(stream))))
+            let stream = Streamed::over(body, None, gone());
+            Reply::future(async move {
+                response.send_head_async().await?;
+                Ok(response.with_body(stream))
+            })
         }
     }
 }
@@ -77,16 +84,8 @@ where
     B: http_body::Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn goes_on(mut self: Box<Self>, response: Response, first: Frame<Bytes>) -> Response {
-        self.first = Some(first);
-        response.with_body(Body::Stream(Pin::from(self)))
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(self.body.as_mut().poll_frame(cx));
-        Poll::Ready(
-            frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes)).map_err(Into::into)),
-        )
+    fn over(body: Pin<Box<B>>, first: Option<Frame<Bytes>>, gone: Option<Disconnected>) -> Body {
+        Body::Stream(Box::pin(Streamed { body, first, gone }))
     }
 }
 
@@ -105,8 +104,9 @@ where
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        if let Poll::Ready(frame) = self.poll_body(cx) {
-            return Poll::Ready(frame);
+        if let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) {
+            let frame = frame.map(|frame| frame.map_err(Into::into));
+            return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))));
         }
         poll_gone(&mut self.gone, cx).map(|gone| Some(Err(gone.into())))
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use gateway_core::bytes::Bytes;
 use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
 use gateway_core::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
-use gateway_core::http::{Method, StatusCode, Uri, request::Parts};
+use gateway_core::http::{Method, StatusCode, Uri};
 use gateway_core::http_body::{self, Frame};
 use gateway_core::{
     ApplicationError, Body, BoxError, Disconnected, Error, Head, PeerError, Result,
@@ -28,8 +28,6 @@ pub(super) const HIGH_WATER: usize = 256 * 1024;
 
 pub(super) struct HostExchange {
     info: Arc<ConnectionInfo>,
-    method: Method,
-    target: Bytes,
     /// The host has given it up.
     gone: AtomicBool,
     over: AtomicBool,
@@ -42,6 +40,7 @@ pub(super) struct HostExchange {
 pub(super) struct State {
     pub(super) contract: Contract,
     pub(super) outbox: Outbox,
+    about: About,
     on_upgrade: Option<OnUpgrade>,
     /// The task that wants what comes next.
     host: Option<Waker>,
@@ -51,6 +50,14 @@ pub(super) struct State {
     watching: Vec<Waker>,
 }
 
+/// The request as the log names it.
+enum About {
+    /// As it came, as long as that costs nothing.
+    Whole(Method, Uri),
+    /// On its own, so that it does not keep the host's buffer from being used again.
+    Text(Box<str>),
+}
+
 /// What the contract has let through and the host has not taken yet.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -58,8 +65,10 @@ pub(super) struct Outbox {
     framing: Option<Framing>,
     /// The head, as long as the host has not taken it.
     written: Option<Head>,
-    first: Option<Frame<Bytes>>,
-    rest: VecDeque<Frame<Bytes>>,
+    /// The first of the data, which are never empty.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
+    trailers: Option<Box<HeaderMap>>,
     bytes: usize,
     end: End,
 }
@@ -89,29 +98,26 @@ pub(super) enum Written {
 }
 
 impl HostExchange {
-    pub(super) fn new<B>(
+    pub(super) fn new(
         info: Arc<ConnectionInfo>,
-        body: Option<B>,
+        terms: Terms,
+        (method, uri): (Method, Uri),
+        peer: Option<Disconnected>,
+        request: Option<RequestBody>,
         on_upgrade: Option<OnUpgrade>,
-        parts: &mut Parts,
-    ) -> HostExchange
-    where
-        B: http_body::Body + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
+    ) -> HostExchange {
         let mut contract = Contract::default();
-        contract.begin(Terms::new(&parts.method, on_upgrade.is_some()));
+        contract.begin(terms);
         HostExchange {
             info,
-            method: parts.method.clone(),
-            target: target(&parts.uri),
             gone: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            peer: parts.extensions.remove::<Disconnected>(),
-            request: Mutex::new(body.map(|body| Box::pin(Received(Box::pin(body))) as RequestBody)),
+            peer,
+            request: Mutex::new(request),
             state: Mutex::new(State {
                 contract,
                 outbox: Outbox::default(),
+                about: About::Whole(method, uri),
                 on_upgrade,
                 host: None,
                 flushing: Vec::new(),
@@ -124,13 +130,28 @@ impl HostExchange {
         &self.info
     }
 
-    pub(super) fn target(&self) -> Bytes {
-        self.target.clone()
-    }
-
     /// The exchange as the log names it.
     pub(super) fn about(&self) -> String {
-        format!("{} {}", self.method, String::from_utf8_lossy(&self.target))
+        self.lock().about.text()
+    }
+
+    /// The exchange goes on by waiting: it lets go of what belongs to the host.
+    pub(super) fn settle(&self) {
+        let mut state = self.lock();
+        state.about = About::Text(state.about.text().into());
+    }
+
+    /// Ends an exchange whose response is in the host's hands, and which has no hooks.
+    pub(super) fn end(&self, mut state: MutexGuard<'_, State>) {
+        if state.contract.has_leftovers()
+            || !state.flushing.is_empty()
+            || !state.watching.is_empty()
+        {
+            drop(state);
+            return self.finish(None);
+        }
+        state.on_upgrade = None;
+        self.over.store(true, Ordering::Release);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -249,17 +270,6 @@ impl HostExchange {
     }
 }
 
-impl State {
-    /// Whether the whole response has been put into the outbox, and nobody wants to know when it has
-    /// gone.
-    pub(super) fn is_complete(&self) -> bool {
-        self.outbox.end == End::Clean
-            && self.outbox.rest.is_empty()
-            && self.outbox.first.as_ref().is_none_or(Frame::is_data)
-            && !self.contract.has_leftovers()
-    }
-}
-
 impl Outbox {
     /// Keeps the head for the host, if the contract has just let it through.
     pub(super) fn keep_head(&mut self, head: impl FnOnce() -> Head) {
@@ -277,41 +287,53 @@ impl Outbox {
     }
 
     pub(super) fn next(&mut self) -> Next {
-        let frame = match self.first.take() {
-            Some(frame) => {
-                self.first = self.rest.pop_front();
-                frame
-            }
-            None => {
-                return match self.end {
-                    End::Open => Next::Nothing,
-                    End::Clean => Next::End,
-                    End::Cut => Next::Cut,
-                };
-            }
-        };
-        self.bytes -= frame.data_ref().map_or(0, Bytes::len);
-        Next::Frame(frame)
+        if !self.first.is_empty() {
+            let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
+            self.bytes -= data.len();
+            return Next::Frame(Frame::data(data));
+        }
+        match (self.trailers.take(), self.end) {
+            (Some(trailers), _) => Next::Frame(Frame::trailers(*trailers)),
+            (None, End::Open) => Next::Nothing,
+            (None, End::Clean) => Next::End,
+            (None, End::Cut) => Next::Cut,
+        }
+    }
+
+    pub(super) fn take_framing(&mut self) -> Option<Framing> {
+        self.framing.take()
+    }
+
+    /// Undoes that the framing was taken.
+    pub(super) fn put_back(&mut self, head: Head, framing: Option<Framing>) {
+        self.framing = framing;
+        self.keep_head(|| head);
+    }
+
+    /// The data of a response that has no others.
+    pub(super) fn take_data(&mut self) -> Bytes {
+        mem::take(&mut self.first)
     }
 
     /// Whether the host has taken everything.
     pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.framing.is_none()
+        self.first.is_empty() && self.trailers.is_none() && self.framing.is_none()
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.first.is_none() && self.end == End::Clean
+        self.first.is_empty() && self.trailers.is_none() && self.end == End::Clean
     }
 
     fn is_news(&self) -> bool {
         !self.is_empty() || self.end != End::Open
     }
+}
 
-    fn push(&mut self, frame: Frame<Bytes>) {
-        self.bytes += frame.data_ref().map_or(0, Bytes::len);
-        match self.first {
-            None => self.first = Some(frame),
-            Some(_) => self.rest.push_back(frame),
+impl About {
+    fn text(&self) -> String {
+        match self {
+            About::Whole(method, uri) => format!("{method} {uri}"),
+            About::Text(text) => text.to_string(),
         }
     }
 }
@@ -326,7 +348,11 @@ impl Wire for Outbox {
     }
 
     fn data(&mut self, data: Bytes) {
-        self.push(Frame::data(data));
+        self.bytes += data.len();
+        match self.first.is_empty() {
+            true => self.first = data,
+            false => self.rest.push_back(data),
+        }
     }
 
     fn announce(&mut self, _: u64) {
@@ -335,9 +361,7 @@ impl Wire for Outbox {
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) {
-        if let Some(trailers) = trailers {
-            self.push(Frame::trailers(trailers));
-        }
+        self.trailers = trailers.map(Box::new);
         self.end = End::Clean;
     }
 
@@ -439,7 +463,7 @@ impl Exchange for HostExchange {
 }
 
 /// A body as the application may read it: data in one piece, errors that say whose fault they are.
-struct Received<B>(Pin<Box<B>>);
+pub(super) struct Received<B>(pub(super) Pin<Box<B>>);
 
 impl<B> http_body::Body for Received<B>
 where
@@ -473,16 +497,6 @@ fn fault(error: BoxError) -> Error {
     PeerError::Malformed { status: StatusCode::BAD_REQUEST, cause: error }.into()
 }
 
-/// The request target that a URI came from.
-pub(super) fn target(uri: &Uri) -> Bytes {
-    match (uri.scheme(), uri.authority(), uri.path_and_query()) {
-        (None, None, Some(path)) => Bytes::copy_from_slice(path.as_str().as_bytes()),
-        // The authority-form of CONNECT.
-        (None, Some(authority), None) => Bytes::copy_from_slice(authority.as_str().as_bytes()),
-        _ => Bytes::from(uri.to_string()),
-    }
-}
-
 /// The fields that tell the host what the contract knows.
 pub(super) fn tell_framing(headers: &mut HeaderMap, status: StatusCode, framing: Framing) {
     if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -513,6 +527,6 @@ fn keep(kept: &mut Option<Waker>, waker: &Waker) {
 
 impl fmt::Debug for HostExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostExchange").field("about", &self.about()).finish_non_exhaustive()
+        f.debug_struct("HostExchange").finish_non_exhaustive()
     }
 }

@@ -4,17 +4,18 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use gateway_core::bytes::Bytes;
 use gateway_core::http::{Response, StatusCode};
 use gateway_core::http_body::{Body, Frame, SizeHint};
-use gateway_core::{BoxError, Error, Head, PeerError};
+use gateway_core::{ApplicationError, BoxError, Error, Head, Parts, PeerError, Reply};
 use gateway_handler::Framing;
 
-use super::exchange::{Next, Written, tell_framing};
+use super::exchange::{HostExchange, Next, State, Written, tell_framing};
 use super::run::Run;
-use super::upgrade;
+use super::{pool, upgrade};
 
 /// The response of an application, as a future. Dropping it cancels what has not been answered.
 #[must_use = "futures do nothing unless they are polled"]
@@ -53,24 +54,67 @@ enum Sent {
 }
 
 impl ResponseFuture {
-    pub(super) fn of(run: Run) -> ResponseFuture {
-        let (head, framing, whole) = {
-            let mut state = run.exchange().lock();
-            let Some((head, framing)) = state.outbox.take_head() else {
-                drop(state);
-                return ResponseFuture(Future_::Run(Some(Box::new(run))));
-            };
-            let whole = state.is_complete().then(|| match state.outbox.next() {
-                Next::Frame(frame) => frame.into_data().unwrap_or_default(),
-                _ => Bytes::new(),
-            });
-            (head, framing, whole)
+    /// Calls the application and goes as far as that needs no waiting.
+    pub(super) fn of(
+        exchange: Arc<HostExchange>,
+        cancels: bool,
+        call: impl FnOnce() -> Reply,
+    ) -> ResponseFuture {
+        let reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
+        let reply = match reply {
+            Reply::Ready(Ok(answer)) => match at_once(&exchange, answer) {
+                Ok(response) => return ResponseFuture(Future_::Ready(Some(response))),
+                Err(reply) => reply,
+            },
+            reply => reply,
         };
-        let response = match whole {
-            Some(data) => response(head, framing, Content::Whole(data)),
-            None => streamed(head, framing, Box::new(run)),
-        };
-        ResponseFuture(Future_::Ready(Some(response)))
+        exchange.settle();
+        let run = Box::new(Run::begin(exchange, cancels, reply));
+        let head = run.exchange().lock().outbox.take_head();
+        ResponseFuture(match head {
+            Some((head, framing)) => Future_::Ready(Some(streamed(head, framing, run))),
+            None => Future_::Run(Some(run)),
+        })
+    }
+}
+
+/// Sends the usual answer: whole, with nobody who wants to know of its head or its end. Any other is
+/// handed back.
+fn at_once(
+    exchange: &Arc<HostExchange>,
+    answer: gateway_core::Response,
+) -> Result<Response<ResponseBody>, Reply> {
+    use gateway_core::Body::{Bytes, Empty};
+
+    let mut state = exchange.lock();
+    let is_usual = matches!(answer.body(), Bytes(_) | Empty)
+        && !answer.is_head_sent()
+        && !state.contract.is_head_sent()
+        && !state.contract.has_leftovers();
+    if !is_usual {
+        drop(state);
+        return Err(answer.into());
+    }
+    let Parts { mut head, mut body, exchange: its, .. } = answer.into_parts();
+    if !std::ptr::addr_eq(Arc::as_ptr(&its), Arc::as_ptr(exchange)) {
+        drop(state);
+        return Err(Error::from(ApplicationError::ExchangeOver).into());
+    }
+    let State { contract, outbox, .. } = &mut *state;
+    let responded = contract.respond(outbox, &mut head, false, &mut body);
+    match (responded, outbox.take_framing()) {
+        (Ok(_), Some(framing)) => {
+            let data = outbox.take_data();
+            exchange.end(state);
+            Ok(response(head, framing, Content::Whole(data)))
+        }
+        (responded, framing) => {
+            // A head may be out although its body is wrong.
+            outbox.put_back(head, framing);
+            drop(state);
+            Err(responded
+                .map_or_else(Reply::from, |_| Error::from(ApplicationError::ExchangeOver).into()))
+        }
     }
 }
 

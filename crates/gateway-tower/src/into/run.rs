@@ -45,14 +45,9 @@ enum Stage {
 }
 
 impl Run {
-    /// Calls the application and goes as far as that needs no waiting.
-    pub(super) fn begin(
-        exchange: Arc<HostExchange>,
-        cancels: bool,
-        call: impl FnOnce() -> Reply,
-    ) -> Run {
+    /// Goes on with `reply`, as far as that needs no waiting.
+    pub(super) fn begin(exchange: Arc<HostExchange>, cancels: bool, reply: Reply) -> Run {
         let mut run = Run { exchange, stage: Stage::Done, cancels, left: false };
-        let reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
         run.go_on(reply);
         run
     }

@@ -37,7 +37,7 @@ pub(crate) fn axum_serves(router: Router) -> Host {
     })
 }
 
-/// `service` as plain hyper serves it.
+/// `service` as plain hyper serves it, by hyper-util's adapter.
 pub(crate) fn hyper_serves<S, B>(service: S) -> Host
 where
     S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
