@@ -12,6 +12,7 @@
 //! | state that requests share | [`counter`] |
 //! | applications under prefixes | [`mount`] |
 //! | middleware | [`middleware`] |
+//! | an axum application | [`axum_app`] |
 //! | the start of a framework | [`minimal_framework`] |
 //! | a server | [`own_server`] |
 //! | everything a request says | [`environ`] |
@@ -21,6 +22,7 @@
     reason = "an application owns its environ, also where a look would do"
 )]
 
+pub mod axum_app;
 pub mod counter;
 pub mod echo;
 pub mod environ;

@@ -102,6 +102,7 @@ impl Environ {
     }
 
     /// For servers whose protocol has a map already.
+    #[inline]
     pub fn with_headers(mut self, headers: HeaderMap) -> Environ {
         self.headers = Headers::from_map(headers);
         self

@@ -1,6 +1,7 @@
 //! An application as a tower service.
 
 mod exchange;
+mod outbox;
 mod pool;
 mod pump;
 mod response;
@@ -262,8 +263,8 @@ impl<A: Application> IntoTower<A> {
                 None => empty(settings.body_limit),
             };
             let mut environ = Environ::new(handle, parts.method, parts.version, target)
-                .with_headers(parts.headers)
-                .with_input(input);
+                .with_headers(parts.headers);
+            environ.set_input(input);
             *environ.extensions_mut() = parts.extensions;
             if let Some(prefix) = prefix {
                 environ.enter(&prefix);

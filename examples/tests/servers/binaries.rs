@@ -19,6 +19,15 @@ fn hello() {
 }
 
 #[test]
+fn axum_app() {
+    on_both(env!("CARGO_BIN_EXE_axum-app"), |axum| {
+        assert_eq!(axum.ask("/"), "Hello, 127.0.0.1\n");
+        assert_eq!(axum.ask("/count/Ada"), "Ada is visitor number 1\n");
+        assert_eq!(axum.ask("/count/Bob"), "Bob is visitor number 2\n");
+    });
+}
+
+#[test]
 fn counter() {
     on_both(env!("CARGO_BIN_EXE_counter"), |counter| {
         assert_eq!(counter.ask("/"), "You are request number 1.\n");

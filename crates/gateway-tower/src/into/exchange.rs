@@ -1,6 +1,5 @@
 //! One exchange of a tower host, as the application's handles see it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -11,20 +10,17 @@ use std::task::{Context, Poll, Waker};
 
 use gateway_core::bytes::Bytes;
 use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
-use gateway_core::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue};
-use gateway_core::http::{Method, StatusCode, Uri};
+use gateway_core::http::{HeaderMap, Method, StatusCode, Uri};
 use gateway_core::http_body::{self, Frame};
 use gateway_core::{
     ApplicationError, Body, BoxError, Disconnected, Error, Head, PeerError, Result,
 };
-use gateway_handler::{Contract, Framing, Terms, Wire};
+use gateway_handler::{Contract, Framing, Terms};
 
+use super::outbox::{Next, Outbox};
 use super::upgrade::{self, OnUpgrade};
-use super::{RequestBody, pool};
+use super::{RequestBody, pool, target};
 use crate::from::into_bytes;
-
-/// When so many bytes wait for the host, who pulls a body rests.
-pub(super) const HIGH_WATER: usize = 256 * 1024;
 
 pub(super) struct HostExchange {
     info: Arc<ConnectionInfo>,
@@ -53,40 +49,9 @@ pub(super) struct State {
 /// The request as the log names it.
 enum About {
     /// As it came, as long as that costs nothing.
-    Whole(Method, Uri),
+    Lent(Method, Uri),
     /// On its own, so that it does not keep the host's buffer from being used again.
-    Text(Box<str>),
-}
-
-/// What the contract has let through and the host has not taken yet.
-#[derive(Default)]
-pub(super) struct Outbox {
-    /// What was found out about the head.
-    framing: Option<Framing>,
-    /// The head, as long as the host has not taken it.
-    written: Option<Head>,
-    /// The first of the data, which are never empty.
-    first: Bytes,
-    rest: VecDeque<Bytes>,
-    trailers: Option<Box<HeaderMap>>,
-    bytes: usize,
-    end: End,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum End {
-    #[default]
-    Open,
-    Clean,
-    Cut,
-}
-
-/// What the outbox has for a body.
-pub(super) enum Next {
-    Frame(Frame<Bytes>),
-    End,
-    Cut,
-    Nothing,
+    Own(Method, Bytes),
 }
 
 /// What is to be had of the head.
@@ -117,7 +82,7 @@ impl HostExchange {
             state: Mutex::new(State {
                 contract,
                 outbox: Outbox::default(),
-                about: About::Whole(method, uri),
+                about: About::Lent(method, uri),
                 on_upgrade,
                 host: None,
                 flushing: Vec::new(),
@@ -138,7 +103,9 @@ impl HostExchange {
     /// The exchange goes on by waiting: it lets go of what belongs to the host.
     pub(super) fn settle(&self) {
         let mut state = self.lock();
-        state.about = About::Text(state.about.text().into());
+        if let About::Lent(method, uri) = &state.about {
+            state.about = About::Own(method.clone(), target(uri));
+        }
     }
 
     /// Ends an exchange whose response is in the host's hands, and which has no hooks.
@@ -161,6 +128,10 @@ impl HostExchange {
     /// No code that can panic half way runs under the lock, so a poisoned one is sound.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_request(&self) -> MutexGuard<'_, Option<RequestBody>> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with the contract, and tells the host if there is something new for it.
@@ -217,7 +188,7 @@ impl HostExchange {
         let mut state = self.lock();
         match state.outbox.take_head() {
             Some((head, framing)) => Written::Head(head, framing),
-            None if state.outbox.end == End::Cut => Written::Never,
+            None if state.outbox.is_cut() => Written::Never,
             None => {
                 keep(&mut state.host, cx.waker());
                 Written::NotYet
@@ -265,108 +236,17 @@ impl HostExchange {
         flushing.into_iter().chain(watching).for_each(Waker::wake);
         finished.run(&self.info.errors, || self.about());
         // Dropping it is code of the host, or of a layer.
-        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let request = self.lock_request().take();
         drop(request);
-    }
-}
-
-impl Outbox {
-    /// Keeps the head for the host, if the contract has just let it through.
-    pub(super) fn keep_head(&mut self, head: impl FnOnce() -> Head) {
-        if self.framing.is_some() && self.written.is_none() {
-            self.written = Some(head());
-        }
-    }
-
-    pub(super) fn take_head(&mut self) -> Option<(Head, Framing)> {
-        Some((self.written.take()?, self.framing.take()?))
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= HIGH_WATER
-    }
-
-    pub(super) fn next(&mut self) -> Next {
-        if !self.first.is_empty() {
-            let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
-            self.bytes -= data.len();
-            return Next::Frame(Frame::data(data));
-        }
-        match (self.trailers.take(), self.end) {
-            (Some(trailers), _) => Next::Frame(Frame::trailers(*trailers)),
-            (None, End::Open) => Next::Nothing,
-            (None, End::Clean) => Next::End,
-            (None, End::Cut) => Next::Cut,
-        }
-    }
-
-    pub(super) fn take_framing(&mut self) -> Option<Framing> {
-        self.framing.take()
-    }
-
-    /// Undoes that the framing was taken.
-    pub(super) fn put_back(&mut self, head: Head, framing: Option<Framing>) {
-        self.framing = framing;
-        self.keep_head(|| head);
-    }
-
-    /// The data of a response that has no others.
-    pub(super) fn take_data(&mut self) -> Bytes {
-        mem::take(&mut self.first)
-    }
-
-    /// Whether the host has taken everything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.trailers.is_none() && self.framing.is_none()
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.first.is_empty() && self.trailers.is_none() && self.end == End::Clean
-    }
-
-    fn is_news(&self) -> bool {
-        !self.is_empty() || self.end != End::Open
     }
 }
 
 impl About {
     fn text(&self) -> String {
         match self {
-            About::Whole(method, uri) => format!("{method} {uri}"),
-            About::Text(text) => text.to_string(),
+            About::Lent(method, uri) => format!("{method} {uri}"),
+            About::Own(method, target) => format!("{method} {}", target.escape_ascii()),
         }
-    }
-}
-
-impl Wire for Outbox {
-    fn informational(&mut self, _: StatusCode, _: &HeaderMap) {
-        // A tower service has one response.
-    }
-
-    fn head(&mut self, _: &Head, framing: Framing) {
-        self.framing = Some(framing);
-    }
-
-    fn data(&mut self, data: Bytes) {
-        self.bytes += data.len();
-        match self.first.is_empty() {
-            true => self.first = data,
-            false => self.rest.push_back(data),
-        }
-    }
-
-    fn announce(&mut self, _: u64) {
-        // Files are read, and come as data.
-        self.end = End::Cut;
-    }
-
-    fn end(&mut self, trailers: Option<HeaderMap>) {
-        self.trailers = trailers.map(Box::new);
-        self.end = End::Clean;
-    }
-
-    fn cut(&mut self) {
-        self.end = End::Cut;
     }
 }
 
@@ -436,11 +316,16 @@ impl Exchange for HostExchange {
         if let Some(error) = self.lost() {
             return Poll::Ready(Some(Err(error)));
         }
-        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *request {
-            Some(body) => body.as_mut().poll_frame(cx),
-            None => Poll::Ready(None),
+        // It is taken out meanwhile: polling it is code of the host, or of a layer.
+        let Some(mut body) = self.lock_request().take() else { return Poll::Ready(None) };
+        let polled = body.as_mut().poll_frame(cx);
+        let kept = self.lock_request().replace(body);
+        debug_assert!(kept.is_none(), "one party reads at a time");
+        if self.is_over() {
+            let late = self.lock_request().take();
+            drop(late);
         }
+        polled
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -495,21 +380,6 @@ fn fault(error: BoxError) -> Error {
         return PeerError::Disconnected.into();
     }
     PeerError::Malformed { status: StatusCode::BAD_REQUEST, cause: error }.into()
-}
-
-/// The fields that tell the host what the contract knows.
-pub(super) fn tell_framing(headers: &mut HeaderMap, status: StatusCode, framing: Framing) {
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        return;
-    }
-    if framing.close {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    // A body with a length says so by its size hint. Where none follows, the field has to.
-    if let (true, Some(length)) = (framing.bodiless, framing.length) {
-        headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
-    }
 }
 
 fn register(waiting: &mut Vec<Waker>, waker: &Waker) {

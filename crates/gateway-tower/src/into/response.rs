@@ -13,7 +13,8 @@ use gateway_core::http_body::{Body, Frame, SizeHint};
 use gateway_core::{ApplicationError, BoxError, Error, Head, Parts, PeerError, Reply};
 use gateway_handler::Framing;
 
-use super::exchange::{HostExchange, Next, State, Written, tell_framing};
+use super::exchange::{HostExchange, State, Written};
+use super::outbox::{Next, tell_framing};
 use super::run::Run;
 use super::{pool, upgrade};
 
@@ -169,10 +170,11 @@ fn unanswered() -> Response<ResponseBody> {
 }
 
 fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBody> {
-    let content = match head.status {
+    let content = match run.take_whole() {
+        Some(data) => Content::Whole(data),
         // What follows is not the response's body.
-        StatusCode::SWITCHING_PROTOCOLS => Content::Whole(Bytes::new()),
-        _ => {
+        None if head.status == StatusCode::SWITCHING_PROTOCOLS => Content::Whole(Bytes::new()),
+        None => {
             let left = if framing.bodiless { Some(0) } else { framing.length };
             Content::Run { run, left, state: Sent::Open }
         }

@@ -56,6 +56,18 @@ impl Run {
         &self.exchange
     }
 
+    /// The data of a response that is all there, in one piece, where nobody wants to know when it has
+    /// gone. That was the end of the exchange.
+    pub(super) fn take_whole(&self) -> Option<Bytes> {
+        let mut state = self.exchange.lock();
+        if !state.outbox.is_whole() || state.contract.has_leftovers() {
+            return None;
+        }
+        let data = state.outbox.take_data();
+        self.exchange.end(state);
+        Some(data)
+    }
+
     /// Takes one step. Ready when something has changed, so that the outbox is worth a look.
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.stage {
@@ -241,6 +253,9 @@ impl Drop for Run {
     fn drop(&mut self) {
         if matches!(self.stage, Stage::Switched) {
             return;
+        }
+        if self.exchange.is_over() {
+            return self.close();
         }
         if !self.left {
             self.left = true;

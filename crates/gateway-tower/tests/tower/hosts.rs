@@ -1,6 +1,5 @@
 //! Servers of both kinds, each on a free port of its own, until they are dropped.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -10,10 +9,8 @@ use axum::extract::ConnectInfo;
 use gateway_core::{Application, Input, Server, http, run};
 use gateway_std::StdServer;
 use gateway_tokio::TokioServer;
-use gateway_tower::{FromTower, from_tower};
-use hyper::body::Incoming;
+use gateway_tower::{FromTower, IntoTower, from_tower};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
 use tokio::sync::oneshot;
 use tower::Service;
 
@@ -37,23 +34,13 @@ pub(crate) fn axum_serves(router: Router) -> Host {
     })
 }
 
-/// `service` as plain hyper serves it, by hyper-util's adapter.
-pub(crate) fn hyper_serves<S, B>(service: S) -> Host
-where
-    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: http_body_util::BodyExt + hyper::body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<gateway_core::BoxError>,
-{
+/// `app` as plain hyper serves it.
+pub(crate) fn hyper_serves<A: Application>(app: IntoTower<A>) -> Host {
     asynchronous(move |listener, stopped| async move {
         let accepting = async {
             loop {
                 let (socket, _) = listener.accept().await.expect("it accepts");
-                let service = TowerToHyperService::new(service.clone());
+                let service = app.clone();
                 tokio::spawn(async move {
                     let builder =
                         hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
