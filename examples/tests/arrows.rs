@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Applications, middleware and framework adapters.
     ("gateway-middleware", &["gateway-core"]),
     ("gateway-static", &["gateway-core"]),
+    ("gateway-ws", &["gateway-core"]),
     // What plays the server also sees the handler.
     ("gateway-cgi", &["gateway-core", "gateway-handler"]),
     ("gateway-tower", &["gateway-core", "gateway-handler"]),
@@ -33,6 +34,8 @@ const ROOF: &[&str] = &["gateway", "examples"];
 const FOREIGN: &[(&str, &[&str])] = &[
     // An adapter to a runtime's world needs the runtime.
     ("tokio", &["gateway-tokio", "gateway-tower"]),
+    // Of which gateway-ws has the traits, and no runtime.
+    ("tokio", &["gateway-tokio", "gateway-ws"]),
     ("mio", &["gateway-tokio"]),
     ("hyper", &["gateway-tower"]),
     ("tower", &["gateway-tower"]),
@@ -89,6 +92,7 @@ fn a_wrong_arrow_is_named() {
             "gateway-std must not depend on gateway-tokio; it may on gateway-connection, \
              gateway-core, gateway-http1",
             "gateway-std must not have tokio below it; only gateway-tokio, gateway-tower may",
+            "gateway-std must not have tokio below it; only gateway-tokio, gateway-ws may",
             "gateway-novel has no place in the house yet: give it one in ARROWS here and in \
              docs/architecture.md",
         ]
@@ -97,6 +101,7 @@ fn a_wrong_arrow_is_named() {
     assert_eq!(
         wrong_foreigners("gateway-core", below.into_iter()),
         ["gateway-core must not have tokio below it; only gateway-tokio, gateway-tower may"]
+        ["gateway-core must not have tokio below it; only gateway-tokio, gateway-ws may"]
     );
 }
 

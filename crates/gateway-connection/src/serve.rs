@@ -368,7 +368,8 @@ impl<T: Transport> Driver<T> {
                 Next::Drain if self.drain().await => {}
                 Next::Drain => return Some(Ending::Linger),
                 Next::Close(reason) => return Some(self.ending(reason, http10)),
-                Next::Upgraded => return Some(Ending::Clean),
+                // Whoever speaks the other protocol may end it first, and say why in its last words.
+                Next::Upgraded => return Some(Ending::Linger),
             }
         }
     }

@@ -15,6 +15,7 @@ cases![
     awaiting,
     in_two_halves,
     bytes_behind_the_request,
+    last_words,
     behind_an_unread_body_of_a_length,
     behind_an_unread_body_in_chunks,
     refused,
@@ -143,6 +144,26 @@ fn bytes_behind_the_request() -> Case {
         .half_close()
         .answers_and_closes(SWITCHING.to_owned() + "one<3>")
         .notes(["protocol dropped", "end: 101, 0 bytes, clean"])
+}
+
+/// What the peer still sends is read, and thrown away: a reset could overtake the last words.
+fn last_words() -> Case {
+    fn app(witness: Witness) -> Box<dyn Application> {
+        upgrading(witness, |_| {
+            Body::upgrade(|mut connection| {
+                connection.write_all(b"bye").expect("the peer reads");
+            })
+        })
+    }
+    let sent = SWITCHING.to_owned() + "bye";
+    Case::new(app)
+        .send(REQUEST.to_owned() + &"more".repeat(1000))
+        .until(sent.clone())
+        .send("and")
+        .send("more")
+        .half_close()
+        .answers_and_closes(sent)
+        .notes(["end: 101, 0 bytes, clean"])
 }
 
 /// The other protocol begins where the request ends (RFC 9110 section 7.8), read or not.
