@@ -11,6 +11,7 @@
 //! | a response without an end | [`streaming`] |
 //! | state that requests share | [`counter`] |
 //! | applications under prefixes | [`mount`] |
+//! | WebSockets, with a page | [`chat`] |
 //! | middleware | [`middleware`] |
 //! | an axum application | [`axum_app`] |
 //! | the start of a framework | [`minimal_framework`] |
@@ -23,6 +24,7 @@
 )]
 
 pub mod axum_app;
+pub mod chat;
 pub mod counter;
 pub mod echo;
 pub mod environ;

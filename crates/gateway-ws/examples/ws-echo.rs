@@ -2,6 +2,8 @@
 //!
 //! `ws-echo --server std|tokio [--blocking] [--addr 127.0.0.1:9001]`
 
+#![expect(clippy::print_stdout, reason = "whoever starts it waits for the address")]
+
 use gateway_core::{Environ, Response, Result, Server, StartResponse, run};
 use gateway_std::StdServer;
 use gateway_tokio::TokioServer;
@@ -36,6 +38,9 @@ fn serve(
     server: impl Server,
     blocking: bool,
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    for address in server.local_addrs() {
+        println!("Listening on {address}");
+    }
     match blocking {
         true => run(server, echo_blocking)?,
         false => run(server, echo)?,

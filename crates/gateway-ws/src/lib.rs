@@ -53,6 +53,8 @@ pub mod blocking;
 mod error;
 #[cfg(any(feature = "async", feature = "blocking"))]
 mod guard;
+#[cfg(all(doctest, feature = "async", feature = "blocking"))]
+mod guide;
 mod handshake;
 #[cfg(any(feature = "async", feature = "blocking"))]
 mod message;

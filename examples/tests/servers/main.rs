@@ -21,12 +21,14 @@
 //! | curl as the client | [`curl`] |
 //! | what the `environ` example answers to outside probes | [`probe`] |
 //! | the examples' binaries, with their command lines | [`binaries`] |
+//! | the room of the `chat` example | [`chat`] |
 //! | the server among the examples | [`own_server`] |
 
 mod binaries;
 mod bodies;
 mod bodiless;
 mod case;
+mod chat;
 mod client;
 mod contract;
 mod curl;
