@@ -29,10 +29,9 @@
 //!
 //! The handshake is, point by point, as RFC 6455 §4.2.1 has it, and each violation is an error of
 //! its own with its status. So is the origin: by default only pages of the host that the request is
-//! for may open a socket. The frames are tungstenite's affair but for their headers, which are judged
-//! as they come: what breaks the protocol is closed with 1002 at once and not buffered first, and so
-//! is a length that is not in its shortest form. Text that is no UTF-8 is closed with 1007, when the
-//! frame is whole; what is too large with 1009, when its length is known.
+//! for may open a socket. Frames are tungstenite's affair, but they are judged before, as their bytes
+//! come: what breaks the protocol is closed with 1002, text that is no UTF-8 with 1007, and what is
+//! too large with 1009, at once and without being buffered first.
 //!
 //! # What there is not
 //!
@@ -65,6 +64,8 @@ mod socket;
 mod socket_error;
 #[cfg(any(feature = "async", feature = "blocking"))]
 mod upgrade;
+#[cfg(any(feature = "async", feature = "blocking"))]
+mod utf8;
 
 pub use accept::{Accept, DEFAULT_MAX_MESSAGE, accept};
 pub use error::HandshakeError;

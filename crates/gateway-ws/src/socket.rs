@@ -69,7 +69,8 @@ impl WebSocket {
         poll_fn(|cx| socket.poll_receive(cx)).await
     }
 
-    /// Sends a message and awaits the transport.
+    /// Sends a message and awaits the transport. If the future is dropped the message may be sent
+    /// all the same, by whatever is called next.
     ///
     /// # Errors
     ///
@@ -274,5 +275,83 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.upgraded.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    use gateway_core::Duplex;
+
+    use super::*;
+
+    /// A peer that sends pings without end and reads a little.
+    #[derive(Default)]
+    struct Flood {
+        read: AtomicUsize,
+        written: AtomicUsize,
+    }
+
+    const PING: [u8; 6 + 125] = {
+        let mut frame = [0; 6 + 125];
+        frame[0] = 0x89;
+        frame[1] = 0x80 | 125;
+        frame
+    };
+
+    impl Duplex for Flood {
+        fn poll_read(&self, _: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+            let count = into.len() / PING.len();
+            into[..count * PING.len()].copy_from_slice(&PING.repeat(count));
+            // A socket that reads on for ever fails its test all the same.
+            match self.read.fetch_add(count * PING.len(), Ordering::Relaxed) {
+                0..10_000_000 => Poll::Ready(Ok(count * PING.len())),
+                _ => Poll::Ready(Ok(0)),
+            }
+        }
+
+        fn poll_write(&self, _: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+            match self.written.fetch_add(from.len(), Ordering::Relaxed) {
+                0..1000 => Poll::Ready(Ok(from.len())),
+                _ => Poll::Pending,
+            }
+        }
+
+        fn poll_flush(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn may_block(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn pings_are_not_read_before_their_pongs_are_gone() {
+        let flood = Arc::new(Flood::default());
+        let upgraded = Upgraded::new(Arc::clone(&flood) as Arc<dyn Duplex>);
+        let config = WebSocketConfig::default().read_buffer_size(4096);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut socket =
+            pin_ready(WebSocket::new(upgraded, config, None, Home::default()), &mut cx);
+        for _ in 0..3 {
+            let mut receive = std::pin::pin!(socket.receive());
+            assert!(receive.as_mut().poll(&mut cx).is_pending());
+        }
+        let read = flood.read.load(Ordering::Relaxed);
+        assert!(read <= 4096, "{read} bytes were read for 1000 that could be written");
+    }
+
+    fn pin_ready<T>(future: impl Future<Output = T>, cx: &mut Context<'_>) -> T {
+        match std::pin::pin!(future).poll(cx) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("nothing has to be waited for"),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use tungstenite::error::{CapacityError, ProtocolError};
 
+use crate::guard::Fault;
 use crate::{CloseCode, Violation};
 
 /// Why nothing can be received, or sent, any more.
@@ -67,8 +68,9 @@ impl SocketError {
     }
 
     pub(crate) fn io(error: io::Error) -> SocketError {
-        match error.downcast::<Violation>() {
-            Ok(violation) => violation.into(),
+        match error.downcast::<Fault>() {
+            Ok(Fault::Violation(violation)) => violation.into(),
+            Ok(Fault::NotUtf8) => SocketError::NotUtf8,
             Err(error) => match error.kind() {
                 io::ErrorKind::ConnectionReset
                 | io::ErrorKind::ConnectionAborted
@@ -80,8 +82,8 @@ impl SocketError {
     }
 }
 
-impl From<Violation> for io::Error {
-    fn from(violation: Violation) -> io::Error {
-        io::Error::new(io::ErrorKind::InvalidData, violation)
+impl From<Fault> for io::Error {
+    fn from(fault: Fault) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, fault)
     }
 }

@@ -232,6 +232,7 @@ fn receiving_can_be_given_up_and_taken_up_again() {
         client.expect(FIN | TEXT, "go on");
         client.send(&message[1..]);
         client.expect_close(1000);
+        drop(client);
         site.stop();
     }
 }
@@ -264,6 +265,7 @@ fn a_sender_works_from_another_thread_and_not_after_the_end() {
         client.send(frame(FIN | TEXT, "still here"));
         client.send(frame(FIN | CLOSE, close(1001, "")));
         client.expect_end();
+        drop(client);
         site.stop();
     }
 }

@@ -104,6 +104,7 @@ fn a_frame_right_behind_the_request() {
             assert!(client.ask("").starts_with("HTTP/1.1 101 "));
             client.expect(FIN | TEXT, "early");
             client.close();
+            drop(client);
             site.stop();
         }
     }
@@ -123,6 +124,7 @@ fn another_attempt_on_the_same_connection() {
         client.connection().read_exact(&mut page).expect("the page is whole");
         assert!(client.ask(REQUEST).starts_with("HTTP/1.1 101 "));
         client.close();
+        drop(client);
         site.stop();
     }
 }

@@ -88,6 +88,11 @@ fn refused(content: &[u8]) -> Conversation {
     vec![Send(frame(FIN | TEXT, content)), Closed(1007)]
 }
 
+/// Not only one that is missing.
+fn has_a_wrong_byte(content: &[u8]) -> bool {
+    std::str::from_utf8(content).is_err_and(|error| error.error_len().is_some())
+}
+
 /// What is wrong stands between something right, in a fragment of its own. Nothing follows, since
 /// it is refused at once.
 fn refused_in_its_fragment(content: &[u8]) -> Conversation {
@@ -125,6 +130,11 @@ cases! {
         .map(|content| refused(&[VALID, content, b"edited"].concat()));
     /// 6.4.1 and 6.4.2: before the message is whole.
     invalid_text_in_a_fragment: INVALID.iter().map(|content| refused_in_its_fragment(content));
+    /// 6.4.3 and 6.4.4: before its frame is whole.
+    invalid_text_in_a_frame: INVALID.iter().filter(|content| has_a_wrong_byte(content)).map(|content| {
+        let all = frame(FIN | TEXT, [VALID, content, b"never sent"].concat());
+        vec![Send(all[..all.len() - b"never sent".len()].into()), Closed(1007)]
+    });
     /// A text may not end within a character, also by fragments.
     cut_off_in_the_last_fragment: [vec![
         Send([frame(TEXT, VALID), frame(FIN | CONTINUATION, b"\xce")].concat()),
