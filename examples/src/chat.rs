@@ -49,9 +49,11 @@ async fn join(mut socket: WebSocket, room: Sender<Text>) -> Result<(), BoxError>
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
             },
-            text = heard.recv() => match text {
-                Ok(text) => if let Err(error) = socket.send(text).await { break Err(error.into()) },
-                Err(_) => {} // It has missed some.
+            // It is no text if this member was too slow and has missed some.
+            text = heard.recv() => if let Ok(text) = text
+                && let Err(error) = socket.send(text).await
+            {
+                break Err(error.into());
             },
         }
     };

@@ -157,8 +157,9 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Closed`] after a close, sent or received; [`SocketError::Gone`] if the peer
-    /// has gone; [`SocketError::Io`] if it does not read in time, or if this is a reactor's thread.
+    /// [`SocketError::Closed`] after a close, sent or received; [`SocketError::Gone`] if the peer has
+    /// gone, [`SocketError::TooSlow`] if it does not read, and [`SocketError::Io`] if the connection
+    /// failed otherwise, or if this is a reactor's thread.
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SocketError> {
         let frame = match message.into() {
             Message::Text(text) => Frame::message(text.0, OpCode::Data(Data::Text), true),

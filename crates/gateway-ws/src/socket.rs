@@ -74,8 +74,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Closed`] after a close, sent or received; [`SocketError::Gone`] or
-    /// [`SocketError::Io`] if the peer has gone or does not read.
+    /// [`SocketError::Closed`] after a close, sent or received; [`SocketError::Gone`] if the peer has
+    /// gone, [`SocketError::TooSlow`] if it does not read, and [`SocketError::Io`] if the connection
+    /// failed otherwise.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), SocketError> {
         self.socket_mut().send(message.into().into()).await
     }

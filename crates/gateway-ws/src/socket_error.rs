@@ -2,6 +2,7 @@
 
 use std::io;
 
+use gateway_core::{Error, PeerError};
 use tungstenite::error::{CapacityError, ProtocolError};
 
 use crate::guard::Fault;
@@ -29,6 +30,9 @@ pub enum SocketError {
     /// The connection ended without a close.
     #[error("the peer went away without closing the WebSocket")]
     Gone,
+    /// The peer does not read: a message could not be sent within the server's timeout of writes.
+    #[error("the peer did not take a message in time")]
+    TooSlow,
     /// Something was to be sent after a close, sent or received: the message went nowhere.
     #[error("the WebSocket is closed, so nothing more can be sent")]
     Closed,
@@ -44,7 +48,9 @@ impl SocketError {
             SocketError::Violation(_) => Some(CloseCode::PROTOCOL_ERROR),
             SocketError::NotUtf8 => Some(CloseCode::INVALID_DATA),
             SocketError::TooLarge { .. } => Some(CloseCode::TOO_LARGE),
-            SocketError::Gone | SocketError::Closed | SocketError::Io(_) => None,
+            SocketError::Gone | SocketError::TooSlow | SocketError::Closed | SocketError::Io(_) => {
+                None
+            }
         }
     }
 
@@ -68,17 +74,39 @@ impl SocketError {
     }
 
     pub(crate) fn io(error: io::Error) -> SocketError {
-        match error.downcast::<Fault>() {
-            Ok(Fault::Violation(violation)) => violation.into(),
-            Ok(Fault::NotUtf8) => SocketError::NotUtf8,
-            Err(error) => match error.kind() {
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::NotConnected => SocketError::Gone,
-                _ => SocketError::Io(error),
-            },
+        let error = match error.downcast::<Fault>() {
+            Ok(Fault::Violation(violation)) => return violation.into(),
+            Ok(Fault::NotUtf8) => return SocketError::NotUtf8,
+            Err(error) => error,
+        };
+        match Error::from(error) {
+            Error::Peer(PeerError::TooSlow) => SocketError::TooSlow,
+            Error::Peer(_) => SocketError::Gone,
+            error => {
+                let error = io::Error::from(error);
+                match error.kind() {
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::NotConnected => SocketError::Gone,
+                    _ => SocketError::Io(error),
+                }
+            }
         }
+    }
+
+    /// Whether `error` came about by the peer, or with it, so that it tells the operator nothing:
+    /// it is, or wraps, one of these.
+    pub(crate) fn is_the_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<SocketError>() {
+                let blocked = io::ErrorKind::WouldBlock;
+                return !matches!(error, SocketError::Io(error) if error.kind() == blocked);
+            }
+            cause = error.source();
+        }
+        false
     }
 }
 

@@ -14,8 +14,8 @@ impl Accept {
     /// Answers 101, and gives the socket to `f`, which is awaited.
     ///
     /// When `f` is done the socket is closed: with 1000 after `Ok`, and with 1011 after an error of
-    /// the application's, which is logged. After a [`SocketError`] nothing is logged: it is the
-    /// peer's fault, and was told to the peer. A panic, and a shutdown of the server whose time is
+    /// the application's, which is logged. After a [`SocketError`], or what wraps one, nothing is
+    /// logged: it is the peer's fault, and was told to the peer. A panic, and a shutdown of the server whose time is
     /// up, end the connection without a close.
     ///
     /// ```
@@ -118,7 +118,7 @@ impl Log {
         match outcome {
             Ok(()) => CloseCode::NORMAL.into(),
             // The last word was said, or nobody listens.
-            Err(error) if error.is::<SocketError>() => CloseCode::NORMAL.into(),
+            Err(error) if SocketError::is_the_cause_of(&*error) => CloseCode::NORMAL.into(),
             Err(error) => {
                 let error = gateway_core::Error::application(error);
                 self.errors.error(format_args!("{}: the WebSocket failed", self.request), &error);

@@ -174,6 +174,62 @@ fn a_peer_that_leaves_without_a_close_has_gone() {
 }
 
 #[test]
+fn a_peer_that_resets_has_gone_too() {
+    on_all(
+        |mut socket| async move {
+            let error = socket.receive().await.expect_err("it has gone");
+            assert!(matches!(error, SocketError::Gone), "{error:?}");
+            Err(error.into())
+        },
+        |mut socket| {
+            let error = socket.receive().expect_err("it has gone");
+            assert!(matches!(error, SocketError::Gone), "{error:?}");
+            Err(error.into())
+        },
+        &[],
+        |client| client.resets(),
+    );
+}
+
+/// What wraps the peer's fault is the peer's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the conversation failed")]
+struct Wrapped(#[from] SocketError);
+
+#[test]
+fn a_peer_that_does_not_read_is_too_slow() {
+    async fn awaiting(mut socket: WebSocket) -> Result<(), BoxError> {
+        loop {
+            if let Err(error) = socket.send(vec![0; 1 << 16]).await {
+                assert!(matches!(error, SocketError::TooSlow), "{error:?}");
+                return Err(Wrapped(error).into());
+            }
+        }
+    }
+    fn waiting(mut socket: blocking::WebSocket) -> Result<(), BoxError> {
+        loop {
+            if let Err(error) = socket.send(vec![0; 1 << 16]) {
+                assert!(matches!(error, SocketError::TooSlow), "{error:?}");
+                return Err(Wrapped(error).into());
+            }
+        }
+    }
+    for on in On::ALL {
+        let apps = [
+            awaited(awaiting).into_application().boxed(),
+            blocked(waiting).into_application().boxed(),
+        ];
+        for app in apps {
+            let site = Site::with_stall(on, Duration::from_millis(100), app);
+            let client = Client::open(site.address);
+            // It is over before the client has read a byte.
+            assert_eq!(site.stop(), [""; 0], "{on:?}");
+            drop(client);
+        }
+    }
+}
+
+#[test]
 fn a_ping_is_answered() {
     on_all(
         |mut socket| async move {

@@ -4,8 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Whatever must happen happens within it.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::site::PATIENCE;
 
 /// The request that is right in every point.
 pub(crate) const REQUEST: &str = "GET /chat HTTP/1.1\nHost: test\nUpgrade: websocket\n\
@@ -130,6 +129,12 @@ impl Client {
     pub(crate) fn close(&mut self) {
         self.send(frame(FIN | CLOSE, close(1000, "")));
         self.expect_close(1000);
+    }
+
+    /// Goes by a reset when it is dropped.
+    pub(crate) fn resets(&self) {
+        let connection = socket2::SockRef::from(&self.connection);
+        connection.set_linger(Some(Duration::ZERO)).expect("it is open");
     }
 
     pub(crate) fn connection(&self) -> &TcpStream {

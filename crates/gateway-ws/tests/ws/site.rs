@@ -8,8 +8,11 @@ use std::time::Duration;
 use gateway_core::{
     Address, Application, ErrorStream, Handle, IntoApplication, Lines, Server, ServerError, Stopped,
 };
-use gateway_std::StdServer;
+use gateway_std::{StdServer, Timeouts};
 use gateway_tokio::TokioServer;
+
+/// Whatever must happen happens within it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +35,24 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn start<M>(on: On, app: impl IntoApplication<M>) -> Site {
+        Site::with_stall(on, PATIENCE, app)
+    }
+
+    /// One that gives up on writing when nothing goes for so long.
+    pub(crate) fn with_stall<M>(on: On, stall: Duration, app: impl IntoApplication<M>) -> Site {
         let app = Arc::new(app.into_application());
         let (errors, log) = ErrorStream::memory();
         let address = "127.0.0.1:0";
         let started = match on {
-            On::Std => StdServer::bind(address)
-                .map(|server| Site::of(server.error_stream(errors), log, app)),
-            On::Tokio => TokioServer::bind(address)
-                .map(|server| Site::of(server.threads(1).error_stream(errors), log, app)),
+            On::Std => StdServer::bind(address).map(|server| {
+                let timeouts = Timeouts { grace: stall, stall, ..Timeouts::default() };
+                Site::of(server.timeouts(timeouts).error_stream(errors), log, app)
+            }),
+            On::Tokio => TokioServer::bind(address).map(|server| {
+                let timeouts = Timeouts { grace: stall, stall, ..Timeouts::default() };
+                let server = server.threads(1).timeouts(timeouts);
+                Site::of(server.error_stream(errors), log, app)
+            }),
         };
         started.expect("a server starts on a free port")
     }
@@ -57,7 +70,7 @@ impl Site {
 
     /// Stops the server, which has to go without cutting anything, and gives what it logged.
     pub(crate) fn stop(mut self) -> Vec<String> {
-        assert_eq!(self.end(Duration::from_secs(60)), Stopped::default());
+        assert_eq!(self.end(PATIENCE), Stopped::default());
         self.log.take()
     }
 
