@@ -338,7 +338,7 @@ fn a_file_that_is_too_short_is_an_error() {
     fn shrunk(_: Environ, start_response: StartResponse) -> Result<Response> {
         let mut file = tempfile::tempfile()?;
         file.write_all(LINE.as_bytes())?;
-        let body = Body::File(FileBody { file, offset: 0, len: 100_000 });
+        let body = Body::File(FileBody::new(file, 0, 100_000));
         Ok(start_response.start(StatusCode::OK, [(CONTENT_TYPE, "text/plain")]).with_body(body))
     }
     // Without the lint inside, which would find it, too.

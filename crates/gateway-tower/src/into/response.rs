@@ -185,7 +185,7 @@ fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBod
 fn response(head: Head, framing: Framing, content: Content) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody(content));
     *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
+    *response.headers_mut() = head.headers.into();
     tell_framing(response.headers_mut(), head.status, framing);
     if let Some(reason) = head.reason {
         upgrade::say_reason(response.extensions_mut(), &reason);

@@ -43,7 +43,7 @@ fn kinds() -> Box<dyn Application> {
                     || unreachable!("a path has a last part"),
                     |name| format!("{}/tests/tower/{name}", env!("CARGO_MANIFEST_DIR")),
                 ));
-                Body::File(FileBody { file: file.expect("this file"), offset: 4, len: 60 })
+                Body::File(FileBody::new(file.expect("this file"), 4, 60))
             }
             "/stream" => {
                 let mut map = HeaderMap::new();
