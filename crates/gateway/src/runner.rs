@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::console;
-use crate::middleware::{AccessLog, LogFormat, Trace};
+use gateway_middleware::{AccessLog, LogFormat, Trace};
 
 /// The variables by which `gateway run` tells a runner what to do. The socket is standard input.
 pub mod variables {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use gateway::middleware::LogFormat;
+use gateway_middleware::LogFormat;
 use serde::{Deserialize, Deserializer};
 
 /// The first that says something, field by field; a field that is not listed does not compile.

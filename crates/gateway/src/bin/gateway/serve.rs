@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gateway::middleware::BasicAuth;
 use gateway::runner::{launch, observed};
 use gateway_core::{Application, Server};
+use gateway_middleware::BasicAuth;
 use gateway_static::{StaticFiles, StaticFilesBuilder};
 use gateway_std::StdServer;
 use gateway_tokio::TokioServer;
