@@ -7,7 +7,7 @@ use gateway_core::http::HeaderValue;
 use rustix::io::Errno;
 
 use crate::cors::Origins;
-use crate::root::{Found, Root};
+use crate::root::{Found, Look, Root};
 use crate::site::{Site, StaticFiles};
 
 /// How many ranges one request may ask for, if nothing else is said.
@@ -318,7 +318,7 @@ fn find(root: &Root, setting: &'static str, page: String) -> Result<Vec<u8>, Sta
         .unwrap_or_default()
         .as_bytes()
         .to_vec();
-    let source = match root.find(&name) {
+    let source = match root.find(&name, &Look::patient()) {
         Ok(Found::File(_)) => return Ok(name),
         Ok(Found::Directory(_)) => io::ErrorKind::IsADirectory.into(),
         Err(error) => error.into(),

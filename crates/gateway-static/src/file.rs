@@ -17,7 +17,7 @@ use crate::fields::{single, values};
 use crate::media::Media;
 use crate::multipart::{Multipart, boundary};
 use crate::range::{Span, Wanted, wanted};
-use crate::root::{Found, Opened};
+use crate::root::{Found, Look, Opened};
 use crate::site::{Named, Site};
 use crate::validators::Validators;
 
@@ -33,11 +33,11 @@ struct Representation {
 
 impl Site {
     /// Answers a GET or HEAD with `file`, as the request wants it.
-    pub(crate) fn file(&self, environ: &Environ, file: Named) -> Result<Answer> {
+    pub(crate) fn file(&self, environ: &Environ, file: Named, look: &Look) -> Result<Answer> {
         let Named { name, opened } = file;
         let media = Media::of(&name);
         let negotiates = self.precompressed || self.compression;
-        let Some(chosen) = self.choose(environ, &name, &media, opened) else {
+        let Some(chosen) = self.choose(environ, &name, &media, opened, look) else {
             return Ok(Answer::text(StatusCode::NOT_ACCEPTABLE).vary("accept-encoding"));
         };
         let mut validators = Validators::of(&chosen.opened.facts, SystemTime::now());
@@ -69,6 +69,7 @@ impl Site {
         name: &[u8],
         media: &Media,
         opened: Opened,
+        look: &Look,
     ) -> Option<Representation> {
         let plain = |opened| Some(Representation { opened, coding: None, on_the_fly: false });
         if !(self.precompressed || self.compression) {
@@ -77,7 +78,7 @@ impl Site {
         let accepted = coding::accepted(environ);
         if self.precompressed {
             for &coding in &accepted.codings {
-                if let Some(opened) = self.sibling(name, &opened, coding) {
+                if let Some(opened) = self.sibling(name, &opened, coding, look) {
                     let coding = Some(coding);
                     return Some(Representation { opened, coding, on_the_fly: false });
                 }
@@ -89,9 +90,15 @@ impl Site {
         if accepted.identity { plain(opened) } else { None }
     }
 
-    fn sibling(&self, name: &[u8], original: &Opened, coding: Coding) -> Option<Opened> {
+    fn sibling(
+        &self,
+        name: &[u8],
+        original: &Opened,
+        coding: Coding,
+        look: &Look,
+    ) -> Option<Opened> {
         let name = [name, coding.suffix().as_bytes()].concat();
-        let Ok(Found::File(opened)) = self.root.find(&name) else { return None };
+        let Ok(Found::File(opened)) = self.root.find(&name, look) else { return None };
         let is_current = opened.facts.modified.seconds >= original.facts.modified.seconds;
         is_current.then_some(opened)
     }

@@ -15,7 +15,7 @@ use crate::conditional::{Verdict, evaluate};
 use crate::fields::{media_quality, values, weighted};
 use crate::media::{Kind, Media};
 use crate::path::{RequestPath, is_hidden, push_segment};
-use crate::root::{Found, Opened};
+use crate::root::{Found, Look, Opened};
 use crate::site::Site;
 use crate::validators::Validators;
 
@@ -130,7 +130,7 @@ fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry
             FileType::RegularFile => {
                 (false, u64::try_from(stat.st_size).unwrap_or(0), stat.st_mtime)
             }
-            FileType::Symlink => match site.root.find(&path.join(name)) {
+            FileType::Symlink => match site.root.find(&path.join(name), &Look::patient()) {
                 Ok(Found::Directory(opened)) => (true, 0, opened.facts.modified.seconds),
                 Ok(Found::File(opened)) => (false, opened.facts.len, opened.facts.modified.seconds),
                 Err(_) => continue,

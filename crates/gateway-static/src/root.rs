@@ -1,5 +1,6 @@
 //! Opening files below a directory, so that no name leads out of it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,8 @@ pub(crate) const OPEN: OFlags =
 pub(crate) struct Root {
     handle: OwnedFd,
     way: Way,
+    /// Whether the kernel can look without waiting: `RESOLVE_CACHED`.
+    looks_at_once: bool,
 }
 
 /// What keeps names inside.
@@ -37,6 +40,39 @@ enum Way {
     Walk,
     /// Nothing does: symbolic links may lead out, by the operator's leave.
     Follow,
+}
+
+/// How far an open may go: to the disk, or only to what the kernel has at hand.
+#[derive(Debug)]
+pub(crate) struct Look {
+    at_once: bool,
+    missed: Cell<bool>,
+}
+
+impl Look {
+    /// Waits for the disk where it must.
+    pub(crate) fn patient() -> Look {
+        Look { at_once: false, missed: Cell::new(false) }
+    }
+
+    /// Never waits: what is not at hand is [missed](Look::has_missed).
+    pub(crate) fn at_once() -> Look {
+        Look { at_once: true, missed: Cell::new(false) }
+    }
+
+    /// Whether something would have had to be waited for: then what was found out counts for
+    /// nothing.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.missed.get()
+    }
+
+    /// Whether the next step, which may wait, is to be left out.
+    pub(crate) fn leaves_out(&self) -> bool {
+        if self.at_once {
+            self.missed.set(true);
+        }
+        self.at_once
+    }
 }
 
 /// What a name stands for. Whatever is neither of them is not found.
@@ -105,13 +141,24 @@ impl Root {
         let flags = flags.union(OFlags::PATH);
         let handle = rustix::fs::open(path, flags, Mode::empty())?;
         let way = if follow_symlinks { Way::Follow } else { Way::inside(&handle) };
-        Ok(Root { handle, way })
+        let looks_at_once = way.looks_at_once(&handle);
+        Ok(Root { handle, way, looks_at_once })
+    }
+
+    /// Whether [`Look::at_once`] may find something.
+    pub(crate) fn looks_at_once(&self) -> bool {
+        self.looks_at_once
     }
 
     /// Opens what `path` names: decoded segments, joined by `/`, none of them `.` or `..`; empty
     /// for the directory itself.
-    pub(crate) fn find(&self, path: &[u8]) -> Result<Found, Errno> {
+    pub(crate) fn find(&self, path: &[u8], look: &Look) -> Result<Found, Errno> {
         let handle = match self.way {
+            #[cfg(target_os = "linux")]
+            Way::Beneath if look.at_once => at_hand(&self.handle, path).inspect_err(|&error| {
+                look.missed.set(look.has_missed() || error == Errno::AGAIN);
+            }),
+            _ if look.leaves_out() => Err(Errno::AGAIN),
             #[cfg(target_os = "linux")]
             Way::Beneath => beneath(&self.handle, path),
             Way::Walk => walk::open(&self.handle, path, OPEN),
@@ -147,9 +194,20 @@ impl Way {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    fn looks_at_once(self, handle: &OwnedFd) -> bool {
+        // Kernels before 5.12 do not know the flag.
+        self == Way::Beneath && !matches!(at_hand(handle, b""), Err(Errno::INVAL))
+    }
+
     #[cfg(not(target_os = "linux"))]
     fn inside(_: &OwnedFd) -> Way {
         Way::Walk
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn looks_at_once(self, _: &OwnedFd) -> bool {
+        false
     }
 }
 
@@ -173,6 +231,15 @@ pub(crate) fn check_unchanged(file: &File, facts: &Facts) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other("the file changed while it was sent"))
+}
+
+/// Opens what needs no disk to be found; [`Errno::AGAIN`] for everything else.
+#[cfg(target_os = "linux")]
+fn at_hand(handle: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    use rustix::fs::{ResolveFlags, openat2};
+
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+    openat2(handle, or_dot(path), OPEN, Mode::empty(), resolve)
 }
 
 #[cfg(target_os = "linux")]
@@ -284,7 +351,7 @@ mod tests {
                 ("sub/../../outside/file", None),
                 ("nothing", None),
             ] {
-                let found = match root.find(name.as_bytes()) {
+                let found = match root.find(name.as_bytes(), &Look::patient()) {
                     Ok(Found::File(_)) => Some("file"),
                     Ok(Found::Directory(_)) => Some("directory"),
                     Err(_) => None,
@@ -298,7 +365,7 @@ mod tests {
     fn links_may_leave_where_the_operator_allows_it() {
         let directory = tree();
         let root = Root::open(&directory.path().join("root"), true).expect("it opens");
-        assert!(matches!(root.find(b"out/file"), Ok(Found::File(_))));
+        assert!(matches!(root.find(b"out/file", &Look::patient()), Ok(Found::File(_))));
     }
 
     #[test]
@@ -320,7 +387,7 @@ mod tests {
             });
             for _ in 0..5_000 {
                 for root in &roots {
-                    if let Ok(Found::File(opened)) = root.find(b"swapped/file") {
+                    if let Ok(Found::File(opened)) = root.find(b"swapped/file", &Look::patient()) {
                         let content = io::read_to_string(opened.file).expect("it can be read");
                         assert_eq!(content, "inside", "{:?}", root.way);
                     }

@@ -18,14 +18,15 @@ use crate::fields::{media_quality, values, weighted};
 use crate::listing;
 use crate::media::Media;
 use crate::path::{PathError, RequestPath};
-use crate::root::{Found, Opened, Root};
+use crate::root::{Found, Look, Opened, Root};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// A directory of files, as an application. The crate's documentation says what it answers.
 ///
-/// Opening files blocks: where the server cannot have that, it answers
-/// [`Reply::Blocking`]. Clones share the root.
+/// Opening files blocks: where the server cannot have that, it answers [`Reply::Blocking`], unless
+/// the kernel finds the file without the disk (Linux 5.12, and symbolic links are not followed).
+/// Clones share the root.
 ///
 /// # Examples
 ///
@@ -56,11 +57,23 @@ impl StaticFiles {
 
 impl Application for StaticFiles {
     fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
-        if environ.nonblocking() {
-            let site = Arc::clone(&self.site);
-            return Reply::blocking(move || site.respond(&environ, start_response));
+        if !environ.nonblocking() {
+            let answer = self.site.answer(&environ, &Look::patient());
+            return Reply::Ready(self.site.respond(&environ, start_response, answer));
         }
-        Reply::Ready(self.site.respond(&environ, start_response))
+        // Most files are asked for again and again: finding those takes less than another thread.
+        if self.site.root.looks_at_once() {
+            let look = Look::at_once();
+            let answer = self.site.answer(&environ, &look);
+            if !look.has_missed() {
+                return Reply::Ready(self.site.respond(&environ, start_response, answer));
+            }
+        }
+        let site = Arc::clone(&self.site);
+        Reply::blocking(move || {
+            let answer = site.answer(&environ, &Look::patient());
+            site.respond(&environ, start_response, answer)
+        })
     }
 }
 
@@ -103,14 +116,18 @@ enum Place {
 }
 
 impl Site {
-    fn respond(&self, environ: &Environ, start_response: StartResponse) -> Result<Response> {
-        let answer = self.answer(environ)?;
+    fn respond(
+        &self,
+        environ: &Environ,
+        start_response: StartResponse,
+        answer: Result<Answer>,
+    ) -> Result<Response> {
         let nosniff = HeaderValue::from_static("nosniff");
-        let answer = self.origins.apply(environ, answer.with(X_CONTENT_TYPE_OPTIONS, nosniff));
+        let answer = self.origins.apply(environ, answer?.with(X_CONTENT_TYPE_OPTIONS, nosniff));
         Ok(start_response.start(answer.status, answer.headers).with_body(answer.body))
     }
 
-    fn answer(&self, environ: &Environ) -> Result<Answer> {
+    fn answer(&self, environ: &Environ, look: &Look) -> Result<Answer> {
         match *environ.method() {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => {
@@ -122,70 +139,72 @@ impl Site {
         }
         // A browser would take it for the name of another host when it comes back as a link.
         if environ.raw_script_name().starts_with("//") {
-            return self.not_found();
+            return self.not_found(look);
         }
         let raw = environ.raw_path_info();
         let path = match RequestPath::parse(raw, self.hidden_files) {
             Ok(path) => path,
             Err(PathError::Malformed) => return Ok(Answer::text(StatusCode::BAD_REQUEST)),
-            Err(PathError::Refused) => return self.not_found(),
+            Err(PathError::Refused) => return self.not_found(look),
         };
         if raw.is_empty() && !environ.raw_script_name().is_empty() {
             return Ok(redirect(environ, &path));
         }
-        match self.find(&path)? {
-            Place::File(file) => self.file(environ, file),
+        match self.find(&path, look)? {
+            Place::File(file) => self.file(environ, file, look),
             Place::Directory(_) if !path.is_directory() => Ok(redirect(environ, &path)),
+            // Its entries are read from the disk.
+            Place::Directory(_) if self.listing && look.leaves_out() => self.not_found(look),
             Place::Directory(directory) if self.listing => {
                 listing::answer(self, environ, &path, directory)
             }
-            Place::Directory(_) | Place::Missing => self.missing(environ, &path),
+            Place::Directory(_) | Place::Missing => self.missing(environ, &path, look),
             Place::Forbidden => Ok(Answer::text(StatusCode::FORBIDDEN)),
         }
     }
 
-    fn find(&self, path: &RequestPath) -> Result<Place> {
+    fn find(&self, path: &RequestPath, look: &Look) -> Result<Place> {
         if path.is_directory() {
             // Trying the index first saves opening the directory.
             for index in &self.index_files {
                 let name = path.join(index);
-                match self.open(&name)? {
+                match self.open(&name, look)? {
                     Place::File(file) => return Ok(Place::File(file)),
                     Place::Forbidden => return Ok(Place::Forbidden),
                     Place::Directory(_) | Place::Missing => {}
                 }
             }
         }
-        match self.open(path.name())? {
+        match self.open(path.name(), look)? {
             Place::File(_) if path.is_directory() => Ok(Place::Missing),
             place => Ok(place),
         }
     }
 
-    fn open(&self, name: &[u8]) -> Result<Place> {
-        match self.root.find(name) {
+    fn open(&self, name: &[u8], look: &Look) -> Result<Place> {
+        match self.root.find(name, look) {
             Ok(Found::File(opened)) => Ok(Place::File(Named { name: name.to_vec(), opened })),
             Ok(Found::Directory(opened)) => Ok(Place::Directory(opened)),
             Err(error) => failed(error),
         }
     }
 
-    fn missing(&self, environ: &Environ, path: &RequestPath) -> Result<Answer> {
-        let Some(page) = &self.spa else { return self.not_found() };
+    fn missing(&self, environ: &Environ, path: &RequestPath, look: &Look) -> Result<Answer> {
+        let Some(page) = &self.spa else { return self.not_found(look) };
         let is_route = !path.segments().last().is_some_and(|name| name.contains(&b'.'));
         if is_route
             && takes_html(environ)
-            && let Place::File(file) = self.open(page)?
+            && let Place::File(file) = self.open(page, look)?
         {
-            return Ok(self.file(environ, file)?.vary("accept"));
+            return Ok(self.file(environ, file, look)?.vary("accept"));
         }
-        Ok(self.not_found()?.vary("accept"))
+        Ok(self.not_found(look)?.vary("accept"))
     }
 
-    fn not_found(&self) -> Result<Answer> {
+    fn not_found(&self, look: &Look) -> Result<Answer> {
         let status = StatusCode::NOT_FOUND;
         if let Some(page) = &self.not_found
-            && let Place::File(Named { name, opened }) = self.open(page)?
+            && let Place::File(Named { name, opened }) = self.open(page, look)?
         {
             let content_type = self.content_type(&Media::of(&name))?;
             let whole = 0..opened.facts.len;

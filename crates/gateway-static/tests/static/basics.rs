@@ -160,10 +160,32 @@ fn a_mounted_tree_is_the_same_tree() {
 #[test]
 fn opening_files_is_left_to_a_worker_where_it_must_not_block() {
     let tree = tree();
-    let answer = get("/a.txt").nonblocking().on(&tree.app());
+    // Where links are followed the kernel is not asked to look at once.
+    let app = tree.builder().follow_symlinks(true).build().expect("a directory");
+    let answer = get("/a.txt").nonblocking().on(&app);
     assert!(answer.blocking);
     assert_eq!(answer.text(), "0123456789");
-    assert!(!get("/a.txt").on(&tree.app()).blocking);
+    assert!(!get("/a.txt").on(&app).blocking);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_is_at_hand_needs_no_worker() {
+    let tree = tree();
+    let answer = get("/a.txt").nonblocking().on(&tree.app());
+    assert!(!answer.blocking, "it was written just now");
+    assert_eq!(answer.text(), "0123456789");
+    let answer = get("/nothing").nonblocking().on(&tree.app());
+    assert_eq!(answer.status, 404);
+}
+
+#[test]
+fn entries_are_read_by_a_worker_where_it_must_not_block() {
+    let tree = tree();
+    let app = tree.builder().listing(true).build().expect("a directory");
+    let answer = get("/bare/").nonblocking().on(&app);
+    assert!(answer.blocking);
+    assert_eq!(answer.text(), get("/bare/").on(&app).text());
 }
 
 #[test]
