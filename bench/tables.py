@@ -33,6 +33,13 @@ BOUNDS = {
         ("file-100m", 1.05, ("nginx",)),
     ],
 }
+# What one request is to cost in the end: instructions, system calls, allocations.
+COUNT_BOUNDS = {
+    "gateway-tokio": {"instructions": 3000, "instructions, 13 headers": 5500,
+                      "syscalls plaintext": 2.3, "syscalls pipeline": 0.15, "allocations": 2},
+    "gateway-std": {"instructions": 1900, "instructions, 13 headers": 5600,
+                    "syscalls plaintext": 2.0, "syscalls pipeline": 0.15, "allocations": 2},
+}
 IDLE_KIB = {"gateway-tokio": 4.5, "gateway-std": 22}
 
 
@@ -121,9 +128,29 @@ COUNTS = {
     "instructions": "instructions, Host only",
     "instructions, 13 headers": "instructions, 13 headers",
     "syscalls plaintext": "system calls, 64 connections",
-    "syscalls pipeline": "pipelined by 16",
-    "syscalls latency": "one connection",
+    "syscalls pipeline": "system calls, pipelined by 16",
+    "syscalls latency": "system calls, one connection",
 }
+
+
+def goals_table(counts, allocations):
+    """Each count of the two servers that has a goal, and whether it is reached. `allocations` are
+    those of one request, by server."""
+    lines = ["| server | count | now | goal | reached |", "|---|---|---:|---:|---|"]
+    for server, goals in COUNT_BOUNDS.items():
+        found = {**counts.get(server, {}), "allocations": allocations.get(server)}
+        for what, goal in goals.items():
+            if what.startswith("syscalls"):
+                # Where a loop that does nothing else needs more, that is the measurement's.
+                floor = counts.get("floor-threads" if server == "gateway-std" else "floor", {})
+                goal = max(goal, floor.get(what) or 0)
+            if (value := found.get(what)) is None:
+                shown, reached = "–", "not measured"
+            else:
+                shown, reached = number(value), "yes" if value <= goal else "no"
+            name = COUNTS.get(what, "heap allocations")
+            lines.append(f"| {server} | {name} | {shown} | {number(goal)} | {reached} |")
+    return lines
 
 
 def counts_table(counts):
