@@ -168,7 +168,8 @@ def counts_table(counts):
 def crates_table(found):
     lines = ["| crate | " + " | ".join(found) + " |", "|---|" + "---:|" * len(found)]
     names = {name for crates in found.values() for name, cost in crates.items() if cost >= 1}
-    for name in sorted(names, key=lambda name: -next(iter(found.values())).get(name, 0)):
+    first = next(iter(found.values()))
+    for name in sorted(names, key=lambda name: (-first.get(name, 0), name)):
         cells = [f"{crates.get(name, 0):,.0f}" for crates in found.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
