@@ -84,3 +84,18 @@ pub(super) fn pieces(mut body: FileBody) -> impl Iterator<Item = io::Result<Byte
         Some(read.map(|()| piece.freeze()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coding::Coding;
+
+    #[test]
+    fn nothing_comes_behind_an_error() {
+        let items = [Err(io::Error::other("dry")), Ok(Bytes::from_static(b"more"))].into_iter();
+        let mut items =
+            CompressedItems::of_application(Box::new(items), Encoder::new(Coding::Gzip));
+        assert!(items.next().is_some_and(|item| item.is_err()));
+        assert!(items.next().is_none(), "an end would make it look whole");
+    }
+}

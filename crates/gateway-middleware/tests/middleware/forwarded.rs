@@ -103,6 +103,13 @@ fn the_x_fields_are_paired_from_the_right() {
             "192.0.2.1:0 https a.example",
         ),
         (
+            &[
+                ("x-forwarded-for", "6.6.6.6, 192.0.2.1, 10.0.0.1"),
+                ("x-forwarded-proto", "http, https"),
+            ],
+            "192.0.2.1:0 http localhost",
+        ),
+        (
             &[("x-forwarded-for", "192.0.2.1, 10.0.0.1"), ("x-forwarded-proto", "HTTPS")],
             "192.0.2.1:0 https localhost",
         ),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_timer::Delay;
+use gateway_conformance::TestClient;
 use gateway_core::http::{StatusCode, header::CONTENT_TYPE};
 use gateway_core::{Environ, IntoApplication, Reply, Response, Result, StartResponse, inline};
 use gateway_middleware::Timeout;
@@ -106,20 +107,27 @@ fn an_answer_that_was_there_at_once_is_never_late() {
 
 #[test]
 fn the_time_goes_on_from_one_arm_to_the_next() {
-    let changing = || -> Boxed {
+    async fn stuck(start_response: StartResponse) -> Result<Response> {
+        Delay::new(LONG * 60).await;
+        say_hello(start_response)
+    }
+    let working_first = || -> Boxed {
         let app = |_: Environ, start_response: StartResponse| -> Reply {
-            Reply::Blocking(Box::new(|| {
-                Reply::future(async move {
-                    Delay::new(LONG * 60).await;
-                    say_hello(start_response)
-                })
-            }))
+            Reply::Blocking(Box::new(|| Reply::future(stuck(start_response))))
         };
         app.boxed()
     };
-    around(Kind::Blocking, changing, &shortly, &|client, _| {
+    let awaiting_first = || -> Boxed {
+        let app = |_: Environ, start_response: StartResponse| -> Reply {
+            Reply::Pending(Box::pin(async { Reply::future(stuck(start_response)) }))
+        };
+        app.boxed()
+    };
+    let check = |client: &TestClient, _| {
         assert_eq!(client.get("/").send().status(), StatusCode::SERVICE_UNAVAILABLE);
-    });
+    };
+    around(Kind::Blocking, working_first, &shortly, &check);
+    around(Kind::Async, awaiting_first, &shortly, &check);
 }
 
 fn say_hello(start_response: StartResponse) -> Result<Response> {
