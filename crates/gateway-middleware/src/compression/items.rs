@@ -69,7 +69,8 @@ impl Iterator for CompressedItems {
     }
 }
 
-/// The data of a file. The file's own position is neither used nor moved.
+/// The data of a file, which fails where it is no longer what the body expects. The file's own
+/// position is neither used nor moved.
 pub(super) fn pieces(mut body: FileBody) -> impl Iterator<Item = io::Result<Bytes>> + Send {
     std::iter::from_fn(move || {
         let wanted = usize::try_from(body.len).unwrap_or(usize::MAX).min(PIECE);
@@ -81,7 +82,9 @@ pub(super) fn pieces(mut body: FileBody) -> impl Iterator<Item = io::Result<Byte
         let read = body.file.read_exact_at(&mut piece, body.offset);
         body.offset += wanted as u64;
         body.len -= wanted as u64;
-        Some(read.map(|()| piece.freeze()))
+        let is_last = body.len == 0;
+        let kept = read.and_then(|()| if is_last { body.check() } else { Ok(()) });
+        Some(kept.map(|()| piece.freeze()))
     })
 }
 

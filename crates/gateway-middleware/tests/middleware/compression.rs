@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use gateway_conformance::{TestClient, TestResponse};
 use gateway_core::bytes::Bytes;
@@ -345,6 +346,26 @@ fn a_file_that_is_too_short_is_an_error() {
     let client = TestClient::new(Compression::new(shrunk));
     let response = client.get("/").header("accept-encoding", "gzip").send();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "before anything is sent");
+}
+
+#[test]
+fn a_file_that_changes_meanwhile_does_not_end_cleanly() {
+    fn changed(environ: Environ, start_response: StartResponse) -> Result<Response> {
+        let content = LINE.repeat(10_000);
+        let mut file = tempfile::tempfile()?;
+        file.write_all(content.as_bytes())?;
+        let (len, mut modified) = (content.len() as u64, file.metadata()?.modified()?);
+        if environ.path_info() == "/changed" {
+            modified -= Duration::from_secs(1);
+        }
+        let body = Body::File(FileBody::new(file, 0, len).unless_changed(len, modified));
+        Ok(start_response.start(StatusCode::OK, [(CONTENT_TYPE, "text/plain")]).with_body(body))
+    }
+    let client = TestClient::new(Compression::new(changed));
+    let ask = |path| client.get(path).header("accept-encoding", "gzip").send();
+    assert_eq!(decoded(&ask("/kept")), LINE.repeat(10_000).as_bytes());
+    let changed = ask("/changed");
+    assert!(changed.is_cut() || changed.status() == StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[test]
