@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 /// What is served, beside what it is compared with.
 const PAIRS: [(&str, &str); 2] = [("axum-gateway", "axum-serve"), ("app-hyper", "hyper")];
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 8;
 const HELLO: &str = "Hello, World!";
 
 /// What a browser sends.
@@ -148,7 +148,7 @@ impl Served {
     fn load(&self, fields: &[&str]) -> Outcome<(f64, f64)> {
         let before = self.used()?;
         let mut wrk = Command::new("wrk");
-        wrk.args(["-t1", "-c32", "-d3s"]);
+        wrk.args(["-t1", "-c32", "-d2s"]);
         wrk.args(fields.iter().flat_map(|field| ["-H", field]));
         let output = wrk.arg(format!("http://{}/", self.address)).output()?;
         let text = String::from_utf8(output.stdout)?;
@@ -184,7 +184,7 @@ fn measure() -> Outcome {
                     }
                 }
             }
-            let [ours_is, theirs_is] = results.map(|results| median(&results));
+            let [ours_is, theirs_is] = results.map(|results| best(&results));
             for (name, (rate, micros)) in [(ours, ours_is), (theirs, theirs_is)] {
                 say(&format!("{what:10} {name:14} {rate:9.0} requests/s {micros:6.2} us/request"))?;
             }
@@ -195,15 +195,11 @@ fn measure() -> Outcome {
     Ok(())
 }
 
-fn median(results: &[(f64, f64)]) -> (f64, f64) {
-    let middle = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    (
-        middle(results.iter().map(|result| result.0).collect()),
-        middle(results.iter().map(|result| result.1).collect()),
-    )
+/// The best rate and the least time: what else runs on the machine makes both worse only.
+fn best(results: &[(f64, f64)]) -> (f64, f64) {
+    results.iter().fold((0.0, f64::INFINITY), |best, result| {
+        (f64::max(best.0, result.0), f64::min(best.1, result.1))
+    })
 }
 
 fn say(line: &str) -> Outcome {

@@ -252,7 +252,7 @@ impl<A: Application> IntoTower<A> {
         let body = input.map(|_| Box::pin(Received(Box::pin(body))) as RequestBody);
         let terms = Terms::new(&parts.method, on_upgrade.is_some());
         let about = (parts.method.clone(), parts.uri);
-        let exchange = Arc::new(HostExchange::new(info, terms, about, peer, body, on_upgrade));
+        let exchange = HostExchange::begin(info, terms, about, peer, body, on_upgrade);
         let handle: Arc<dyn Exchange> = Arc::clone(&exchange) as _;
         let start_response = StartResponse::new(Arc::clone(&handle));
         let call = || {

@@ -1,11 +1,12 @@
 //! One exchange of a tower host, as the application's handles see it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use gateway_core::bytes::Bytes;
@@ -13,7 +14,7 @@ use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
 use gateway_core::http::{HeaderMap, Method, StatusCode, Uri};
 use gateway_core::http_body::{self, Frame};
 use gateway_core::{
-    ApplicationError, Body, BoxError, Disconnected, Error, Head, PeerError, Result,
+    ApplicationError, Body, BoxError, Disconnected, Error, Head, PeerError, Result, ServerInfo,
 };
 use gateway_handler::{Contract, Framing, Terms};
 
@@ -21,6 +22,14 @@ use super::outbox::{Next, Outbox};
 use super::upgrade::{self, OnUpgrade};
 use super::{RequestBody, pool, target};
 use crate::from::into_bytes;
+
+thread_local! {
+    static SPARE: Cell<Option<Arc<HostExchange>>> = const { Cell::new(None) };
+}
+
+/// The connection of an exchange that is none at present.
+static NOWHERE: LazyLock<Arc<ConnectionInfo>> =
+    LazyLock::new(|| Arc::new(ConnectionInfo::new(Arc::new(ServerInfo::new("", None, "")))));
 
 pub(super) struct HostExchange {
     info: Arc<ConnectionInfo>,
@@ -63,27 +72,66 @@ pub(super) enum Written {
 }
 
 impl HostExchange {
-    pub(super) fn new(
+    /// An exchange that begins.
+    pub(super) fn begin(
         info: Arc<ConnectionInfo>,
         terms: Terms,
         (method, uri): (Method, Uri),
         peer: Option<Disconnected>,
         request: Option<RequestBody>,
         on_upgrade: Option<OnUpgrade>,
-    ) -> HostExchange {
-        let mut contract = Contract::default();
-        contract.begin(terms);
+    ) -> Arc<HostExchange> {
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        let mut exchange = spare.unwrap_or_else(|| Arc::new(HostExchange::idle()));
+        if Arc::get_mut(&mut exchange).is_none() {
+            exchange = Arc::new(HostExchange::idle());
+        }
+        if let Some(it) = Arc::get_mut(&mut exchange) {
+            it.info = info;
+            it.gone = AtomicBool::new(false);
+            it.over = AtomicBool::new(false);
+            it.peer = peer;
+            *it.request.get_mut().unwrap_or_else(PoisonError::into_inner) = request;
+            let state = it.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            state.contract.begin(terms);
+            state.about = About::Lent(method, uri);
+            state.on_upgrade = on_upgrade;
+        }
+        exchange
+    }
+
+    /// Keeps an exchange that [has ended](HostExchange::end) for the next one on this thread, if the
+    /// application has kept no handle of it. It lets go of everything.
+    pub(super) fn keep(mut exchange: Arc<HostExchange>) {
+        let Some(it) = Arc::get_mut(&mut exchange) else { return };
+        if !*it.over.get_mut() {
+            return;
+        }
+        it.info = Arc::clone(&NOWHERE);
+        it.peer = None;
+        let request = it.request.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let state = it.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.outbox.reset();
+        state.about = About::Lent(Method::GET, Uri::default());
+        state.host = None;
+        // Dropping it is code of the host, or of a layer.
+        drop(request);
+        // While the thread's locals are torn down there is nowhere to keep it.
+        let _ = SPARE.try_with(|spare| spare.set(Some(exchange)));
+    }
+
+    fn idle() -> HostExchange {
         HostExchange {
-            info,
+            info: Arc::clone(&NOWHERE),
             gone: AtomicBool::new(false),
-            over: AtomicBool::new(false),
-            peer,
-            request: Mutex::new(request),
+            over: AtomicBool::new(true),
+            peer: None,
+            request: Mutex::new(None),
             state: Mutex::new(State {
-                contract,
+                contract: Contract::default(),
                 outbox: Outbox::default(),
-                about: About::Lent(method, uri),
-                on_upgrade,
+                about: About::Lent(Method::GET, Uri::default()),
+                on_upgrade: None,
                 host: None,
                 flushing: Vec::new(),
                 watching: Vec::new(),

@@ -78,6 +78,17 @@ impl Outbox {
         self.framing.take()
     }
 
+    /// Forgets everything, for an exchange that is to come.
+    pub(super) fn reset(&mut self) {
+        self.framing = None;
+        self.written = None;
+        self.first = Bytes::new();
+        self.rest.clear();
+        self.trailers = None;
+        self.bytes = 0;
+        self.end = End::Open;
+    }
+
     /// Undoes that the framing was taken.
     pub(super) fn put_back(&mut self, head: Head, framing: Option<Framing>) {
         self.framing = framing;

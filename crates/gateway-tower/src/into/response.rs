@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use gateway_core::bytes::Bytes;
@@ -61,14 +61,22 @@ impl ResponseFuture {
         cancels: bool,
         call: impl FnOnce() -> Reply,
     ) -> ResponseFuture {
-        let reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
-        let reply = match reply {
-            Reply::Ready(Ok(answer)) => match at_once(&exchange, answer) {
-                Ok(response) => return ResponseFuture(Future_::Ready(Some(response))),
-                Err(reply) => reply,
-            },
-            reply => reply,
-        };
+        let mut reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
+        if let Reply::Ready(Ok(answer)) = reply {
+            let state = exchange.lock();
+            if is_usual(&answer, &state) {
+                match at_once(&exchange, state, answer) {
+                    Ok(response) => {
+                        HostExchange::keep(exchange);
+                        return ResponseFuture(Future_::Ready(Some(response)));
+                    }
+                    Err(error) => reply = error.into(),
+                }
+            } else {
+                drop(state);
+                reply = answer.into();
+            }
+        }
         exchange.settle();
         let run = Box::new(Run::begin(exchange, cancels, reply));
         let head = run.exchange().lock().outbox.take_head();
@@ -79,27 +87,24 @@ impl ResponseFuture {
     }
 }
 
-/// Sends the usual answer: whole, with nobody who wants to know of its head or its end. Any other is
-/// handed back.
-fn at_once(
-    exchange: &Arc<HostExchange>,
-    answer: gateway_core::Response,
-) -> Result<Response<ResponseBody>, Reply> {
-    use gateway_core::Body::{Bytes, Empty};
-
-    let mut state = exchange.lock();
-    let is_usual = matches!(answer.body(), Bytes(_) | Empty)
+/// Whether it is whole, and nobody wants to know of its head or its end.
+fn is_usual(answer: &gateway_core::Response, state: &State) -> bool {
+    matches!(answer.body(), gateway_core::Body::Bytes(_) | gateway_core::Body::Empty)
         && !answer.is_head_sent()
         && !state.contract.is_head_sent()
-        && !state.contract.has_leftovers();
-    if !is_usual {
-        drop(state);
-        return Err(answer.into());
-    }
+        && !state.contract.has_leftovers()
+}
+
+/// Sends the usual answer, without a detour.
+fn at_once(
+    exchange: &Arc<HostExchange>,
+    mut state: MutexGuard<'_, State>,
+    answer: gateway_core::Response,
+) -> Result<Response<ResponseBody>, Error> {
     let Parts { mut head, mut body, exchange: its, .. } = answer.into_parts();
     if !std::ptr::addr_eq(Arc::as_ptr(&its), Arc::as_ptr(exchange)) {
         drop(state);
-        return Err(Error::from(ApplicationError::ExchangeOver).into());
+        return Err(ApplicationError::ExchangeOver.into());
     }
     let State { contract, outbox, .. } = &mut *state;
     let responded = contract.respond(outbox, &mut head, false, &mut body);
@@ -113,8 +118,7 @@ fn at_once(
             // A head may be out although its body is wrong.
             outbox.put_back(head, framing);
             drop(state);
-            Err(responded
-                .map_or_else(Reply::from, |_| Error::from(ApplicationError::ExchangeOver).into()))
+            Err(responded.err().unwrap_or_else(|| ApplicationError::ExchangeOver.into()))
         }
     }
 }
