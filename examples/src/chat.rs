@@ -42,21 +42,19 @@ async fn join(mut socket: WebSocket, room: Sender<Text>) -> Result<(), BoxError>
     };
     let mut heard = room.subscribe();
     say("event", "joined");
-    let outcome = loop {
-        tokio::select! {
-            said = socket.receive() => match said {
-                Ok(Some(message)) => say("text", message.as_text().unwrap_or("(bytes)")),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
-            },
-            // It is no text if this member was too slow and has missed some.
-            text = heard.recv() => if let Ok(text) = text
-                && let Err(error) = socket.send(text).await
-            {
-                break Err(error.into());
-            },
+    let outcome = async {
+        loop {
+            tokio::select! {
+                said = socket.receive() => match said? {
+                    Some(message) => say("text", message.as_text().unwrap_or("(bytes)")),
+                    None => return Ok(()),
+                },
+                // It is no text if this member was too slow and has missed some.
+                text = heard.recv() => if let Ok(text) = text { socket.send(text).await? },
+            }
         }
     };
+    let outcome = outcome.await;
     say("event", "left");
     outcome
 }
