@@ -19,6 +19,29 @@ pub const DEFAULT_MAX_MESSAGE: usize = 1 << 20;
 ///
 /// A [`HandshakeError`] for what is missing or wrong. Pass it on with `?`: the client is answered
 /// with the status and the fields that belong to it.
+///
+/// # Examples
+///
+/// A page and a socket at the same address:
+///
+/// ```
+/// use gateway_core::{Body, Environ, Response, Result, StartResponse, http::StatusCode};
+/// use gateway_ws::HandshakeError;
+///
+/// async fn app(environ: Environ, start_response: StartResponse) -> Result<Response> {
+///     match gateway_ws::accept(&environ) {
+///         Ok(accepted) => {
+///             // With the feature `async`, here is `accepted.on_upgrade(start_response, …)`.
+///             let response = accepted.response(start_response)?;
+///             Ok(response.with_body(Body::upgrade_async(async |_connection| {})))
+///         }
+///         Err(HandshakeError::Upgrade) => {
+///             Ok(start_response.start(StatusCode::OK, ()).with_body("a page\n"))
+///         }
+///         Err(error) => Err(error.into()),
+///     }
+/// }
+/// ```
 pub fn accept(environ: &Environ) -> Result<Accept, HandshakeError> {
     let offer = Offer::of(environ)?;
     Ok(Accept {

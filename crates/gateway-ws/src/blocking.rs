@@ -16,6 +16,28 @@ use crate::{Close, Message, SocketError, Text};
 /// [`Accept::on_upgrade_blocking`](crate::Accept::on_upgrade_blocking).
 ///
 /// When the function returns the socket is closed as its outcome says.
+///
+/// # Examples
+///
+/// ```
+/// use gateway_core::BoxError;
+/// use gateway_ws::blocking::{Sender, WebSocket};
+/// use std::sync::Mutex;
+///
+/// /// Whoever listens. A sender keeps no connection open.
+/// static LISTENERS: Mutex<Vec<Sender>> = Mutex::new(Vec::new());
+///
+/// fn listen(mut socket: WebSocket) -> Result<(), BoxError> {
+///     LISTENERS.lock().unwrap().push(socket.sender());
+///     while socket.receive()?.is_some() {}
+///     Ok(())
+/// }
+///
+/// /// Tells them, and forgets those who have gone.
+/// fn tell(news: &str) {
+///     LISTENERS.lock().unwrap().retain(|listener| listener.send(news).is_ok());
+/// }
+/// ```
 #[derive(Debug)]
 pub struct WebSocket {
     receiver: Receiver,
@@ -74,6 +96,20 @@ impl WebSocket {
     /// Those of [`Sender::send`].
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SocketError> {
         self.sender.send(message)
+    }
+
+    /// Like [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sender::ping`].
+    pub fn ping(&mut self) -> Result<(), SocketError> {
+        self.sender.ping()
+    }
+
+    /// Like [`Sender::awaits_pong`].
+    pub fn awaits_pong(&self) -> bool {
+        self.sender.awaits_pong()
     }
 
     /// Like [`Sender::close`].

@@ -9,6 +9,15 @@ use gateway_core::http::{Method, StatusCode, Version};
 /// It is the client's fault. With `?` it becomes an [`Error`] with [`status`](HandshakeError::status)
 /// and the fields that go with it, so the client is answered and nothing is logged.
 ///
+/// ```
+/// use gateway_core::Error;
+/// use gateway_ws::HandshakeError;
+///
+/// let error = Error::from(HandshakeError::Version { offered: Some("8".to_owned()) });
+/// assert_eq!(error.status(), 426);
+/// assert_eq!(error.headers().expect("ours")["sec-websocket-version"], "13");
+/// ```
+///
 /// Source: RFC 6455 §4.2.1 and §4.2.2.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

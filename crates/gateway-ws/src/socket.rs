@@ -21,6 +21,27 @@ use crate::{Close, CloseCode, Message, SocketError};
 ///
 /// Its calls are awaited, on any server and any runtime. When the function is done the socket is
 /// closed as its outcome says; dropping it earlier changes nothing about that.
+///
+/// # Examples
+///
+/// ```
+/// use gateway_core::BoxError;
+/// use gateway_ws::{Close, CloseCode, WebSocket};
+///
+/// /// Adds up numbers, and takes nothing else.
+/// async fn sum(mut socket: WebSocket) -> Result<(), BoxError> {
+///     let mut sum = 0.0;
+///     while let Some(message) = socket.receive().await? {
+///         let Some(number) = message.as_text().and_then(|text| text.parse::<f64>().ok()) else {
+///             let close = Close::new(CloseCode::UNSUPPORTED, "only numbers are added up");
+///             return Ok(socket.close(close).await?);
+///         };
+///         sum += number;
+///         socket.send(sum.to_string()).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct WebSocket {
     /// There until it is dropped.
     socket: Option<Socket>,

@@ -16,7 +16,8 @@ impl Accept {
     /// When `f` is done the socket is closed: with 1000 after `Ok`, and with 1011 after an error of
     /// the application's, which is logged. After a [`SocketError`], or what wraps one, nothing is
     /// logged: it is the peer's fault, and was told to the peer. A panic, and a shutdown of the server whose time is
-    /// up, end the connection without a close.
+    /// up, end the connection without a close. A socket that `f` has given to somebody else lives on
+    /// there, and is closed only by [`close`](crate::WebSocket::close).
     ///
     /// ```
     /// use gateway_core::{Environ, Response, Result, StartResponse};
