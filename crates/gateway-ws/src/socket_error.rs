@@ -104,7 +104,12 @@ impl SocketError {
                 let blocked = io::ErrorKind::WouldBlock;
                 return !matches!(error, SocketError::Io(error) if error.kind() == blocked);
             }
-            cause = error.source();
+            // The source of an `io::Error` is its content's, not its content.
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            cause = match inner {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
         }
         false
     }
@@ -113,5 +118,36 @@ impl SocketError {
 impl From<Fault> for io::Error {
     fn from(fault: Fault) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_about_by_the_peer_is_known_in_any_wrapping() {
+        let wrapped = Error::application(io::Error::other(SocketError::Gone));
+        assert!(SocketError::is_the_cause_of(&wrapped));
+        assert!(SocketError::is_the_cause_of(&SocketError::Violation(Violation::Unmasked)));
+        assert!(!SocketError::is_the_cause_of(&io::Error::other("the shelf is empty")));
+    }
+
+    /// It is the application that blocks where it must not.
+    #[test]
+    fn a_call_that_would_block_a_reactor_is_not_the_peers_fault() {
+        let blocked = gateway_core::ApplicationError::WouldBlock { call: "Upgraded::read" };
+        let error = SocketError::io(Error::from(blocked).into());
+        assert!(matches!(error, SocketError::Io(_)), "{error:?}");
+        assert!(!SocketError::is_the_cause_of(&error));
+    }
+
+    #[test]
+    fn what_the_connection_says_becomes_what_the_peer_did() {
+        let io = |error: PeerError| SocketError::io(Error::from(error).into());
+        assert!(matches!(io(PeerError::TooSlow), SocketError::TooSlow));
+        assert!(matches!(io(PeerError::Disconnected), SocketError::Gone));
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(matches!(SocketError::io(broken), SocketError::Gone));
     }
 }
