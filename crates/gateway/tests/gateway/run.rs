@@ -1,5 +1,6 @@
 //! `gateway run`: what can be named, and what is said of what cannot.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
@@ -109,6 +110,23 @@ fn errors_say_which_half_failed() {
 
     tiny.write("pub fn app( {");
     check("app", 6, &["error: the build failed; the compiler's errors are above", "src/lib.rs:1"]);
+}
+
+#[test]
+fn what_is_built_is_not_built_again() {
+    let tiny = Crate::new("tiny-again", KINDS);
+    let runner = tiny.target().join("gateway-run/gateway-run-tiny-again-sync-std");
+    let start = || {
+        let server = Server::spawn(&mut tiny.run("sync", &["--log", "off"]));
+        server.signal(Signal::TERM);
+        assert_eq!(server.end().0, Some(0));
+        let lock = fs::read_to_string(runner.join("Cargo.lock")).unwrap();
+        // Cargo has added the runner itself.
+        assert!(lock.contains("gateway-run-tiny-again"), "{lock}");
+        let written = |name: &str| fs::metadata(runner.join(name)).unwrap().modified().unwrap();
+        ["Cargo.toml", "Cargo.lock", "src/main.rs"].map(written)
+    };
+    assert_eq!(start(), start());
 }
 
 #[test]

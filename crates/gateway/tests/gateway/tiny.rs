@@ -42,8 +42,13 @@ impl Crate {
         let app = format!(".:{path}");
         command.args(["run", &app, "--addr", "127.0.0.1:0"]).args(args);
         command.env("CARGO_NET_OFFLINE", "true").env_remove("RUSTFLAGS");
-        command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("target"));
+        command.env("CARGO_TARGET_DIR", self.target());
         command
+    }
+
+    /// Where it is built, like all of them.
+    pub(crate) fn target(&self) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("target")
     }
 
     /// What `gateway run` complains about with `args`, and its exit code.

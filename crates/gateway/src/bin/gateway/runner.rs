@@ -1,7 +1,7 @@
 //! The runner of one application: a small crate in the target directory.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
@@ -64,14 +64,19 @@ impl Runner {
 
     fn write(&self, manifest: &str, main: &str) -> io::Result<()> {
         fs::create_dir_all(self.directory.join("src"))?;
-        fs::write(self.directory.join("Cargo.toml"), manifest)?;
-        fs::write(self.directory.join("src/main.rs"), main)?;
-        // So that the same versions are built as in the application's workspace.
-        match fs::copy(self.package.workspace.join("Cargo.lock"), self.directory.join("Cargo.lock"))
-        {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        refresh(&self.directory.join("Cargo.toml"), manifest.as_bytes())?;
+        refresh(&self.directory.join("src/main.rs"), main.as_bytes())?;
+        // So that the same versions are built as in the application's workspace. Cargo adds what
+        // only the runner needs, so it is left alone until the workspace's own is another one.
+        let lock = match fs::read(self.package.workspace.join("Cargo.lock")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            lock => lock?,
+        };
+        let ours = self.directory.join("Cargo.lock");
+        if refresh(&self.directory.join("workspace.lock"), &lock)? || !ours.exists() {
+            fs::write(ours, lock)?;
         }
+        Ok(())
     }
 
     /// Builds it: the program. What the compiler complains about is printed.
@@ -153,5 +158,29 @@ impl Runner {
                 Failure::Build(line.trim_start_matches("error").to_owned())
             }
         }
+    }
+}
+
+/// Lets `path` have `content`, and tells whether it had not: what is written anew is built anew.
+fn refresh(path: &Path, content: &[u8]) -> io::Result<bool> {
+    if fs::read(path).is_ok_and(|there| there == content) {
+        return Ok(false);
+    }
+    fs::write(path, content)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_changed_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        assert!(refresh(&path, b"one").unwrap());
+        assert!(!refresh(&path, b"one").unwrap());
+        assert!(refresh(&path, b"two").unwrap());
+        assert_eq!(fs::read(path).unwrap(), b"two");
     }
 }
