@@ -4,13 +4,18 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Nothing here takes long; who waits longer than this waits for nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same where something may have to be built first.
+const PATIENCE_WITH_BUILDS: Duration = Duration::from_secs(900);
 
 /// The command, run in `dir`, without the settings of whoever runs the tests.
 pub(crate) fn gateway(dir: &Path) -> Command {
@@ -48,8 +53,8 @@ pub(crate) fn refusal(dir: &Path, args: &[&str]) -> (String, Option<i32>) {
 /// A server that runs; dropping it ends it.
 pub(crate) struct Server {
     child: Child,
-    out: BufReader<ChildStdout>,
-    err: BufReader<ChildStderr>,
+    out: Receiver<String>,
+    err: Receiver<String>,
     /// What it has said so far on standard error.
     pub(crate) said: String,
     /// `HOST:PORT`.
@@ -68,8 +73,8 @@ impl Server {
     pub(crate) fn spawn(command: &mut Command) -> Server {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
-        let out = BufReader::new(child.stdout.take().expect("piped"));
-        let err = BufReader::new(child.stderr.take().expect("piped"));
+        let out = lines(child.stdout.take().expect("piped"));
+        let err = lines(child.stderr.take().expect("piped"));
         let (said, address) = (String::new(), String::new());
         let mut server = Server { child, out, err, said, address };
         let line = server.wait_for("http://");
@@ -82,10 +87,11 @@ impl Server {
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
         loop {
-            let mut line = String::new();
-            let n = self.err.read_line(&mut line).expect("standard error");
+            let line = match self.err.recv_timeout(PATIENCE_WITH_BUILDS) {
+                Ok(line) => line,
+                Err(error) => panic!("{text:?} was not said ({error}), but: {}", self.said),
+            };
             self.said.push_str(&line);
-            assert_ne!(n, 0, "it ended without saying {text:?}, but: {}", self.said);
             if line.contains(text) {
                 return line;
             }
@@ -94,8 +100,7 @@ impl Server {
 
     /// The next line on standard output.
     pub(crate) fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.read_line(&mut line).expect("standard output");
+        let line = self.out.recv_timeout(PATIENCE).expect("a line on standard output");
         line.trim_end().to_owned()
     }
 
@@ -106,9 +111,7 @@ impl Server {
 
     /// Waits for its end: its exit code, and the rest of what it printed and said.
     pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut err) = (String::new(), String::new());
-        self.err.read_to_string(&mut err).expect("standard error");
-        self.out.read_to_string(&mut out).expect("standard output");
+        let (err, out) = (rest(&self.err), rest(&self.out));
         let status = self.child.wait().expect("it ends");
         assert_eq!(status.signal(), None, "{err}");
         (status.code(), out, err)
@@ -128,6 +131,34 @@ impl Server {
         let mut response = Vec::new();
         stream.read_to_end(&mut response).expect("a response");
         String::from_utf8_lossy(&response).into_owned()
+    }
+}
+
+/// The lines of `from`, as they come; a thread reads them, so that waiting for one can end.
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = String::new();
+        while from.read_line(&mut line).is_ok_and(|n| n > 0) {
+            if sender.send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// What is left to come of `lines`, to their end.
+#[track_caller]
+fn rest(lines: &Receiver<String>) -> String {
+    let mut rest = String::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => rest.push_str(&line),
+            Err(RecvTimeoutError::Disconnected) => return rest,
+            Err(RecvTimeoutError::Timeout) => panic!("it does not end, but said: {rest}"),
+        }
     }
 }
 

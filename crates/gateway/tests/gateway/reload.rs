@@ -25,7 +25,7 @@ fn version(version: usize) -> String {
 
 fn exchange(address: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
@@ -39,7 +39,7 @@ fn exchange(address: &str) -> io::Result<String> {
 #[track_caller]
 fn expect(address: &str, body: &str) {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(30) {
+    while begun.elapsed() < Duration::from_secs(60) {
         if exchange(address).unwrap().ends_with(body) {
             return;
         }
