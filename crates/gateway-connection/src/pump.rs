@@ -181,6 +181,8 @@ async fn pump_file<T: Transport>(mut pen: Pen<T>, mut body: FileBody) -> Result<
             // A chunk's frame has to surround every piece.
             return pump_iter(pen, Closing(Some(Box::new(FilePieces::new(body))))).await;
         }
+        // Head and file are one stream to the peer, and should be to the network.
+        link.lock().out.set_followed();
         poll_fn(|cx| link.poll_flush(cx)).await?;
     }
     while body.len > kept {

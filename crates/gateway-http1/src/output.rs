@@ -42,6 +42,7 @@ pub struct Output {
     /// What was not copied, each with the offset in `small` before which it belongs.
     large: VecDeque<(usize, Bytes)>,
     len: usize,
+    followed: bool,
 }
 
 impl Output {
@@ -63,6 +64,20 @@ impl Output {
         self.start = 0;
         self.large.clear();
         self.len = 0;
+        self.followed = false;
+    }
+
+    /// Tells that what waits is followed at once by something that does not pass through here, such
+    /// as a file, until all of it has been written.
+    pub fn set_followed(&mut self) {
+        self.followed = !self.is_empty();
+    }
+
+    /// Whether more follows at once, so that a last small packet may be held back for it
+    /// (`MSG_MORE`).
+    #[inline]
+    pub fn is_followed(&self) -> bool {
+        self.followed
     }
 
     /// Adds `bytes` at the end: a copy if it is small, else as it is.
@@ -205,6 +220,20 @@ mod tests {
         assert_eq!(output.slices(&mut [IoSlice::new(&[]); 8]), 1);
         output.advance(output.len());
         assert!(output.is_empty() && output.first().is_empty());
+    }
+
+    #[test]
+    fn only_what_waits_is_followed() {
+        let mut output = Output::default();
+        output.set_followed();
+        assert!(!output.is_followed());
+        output.push_slice(b"head");
+        output.set_followed();
+        output.advance(1);
+        assert!(output.is_followed());
+        output.advance(3);
+        output.push_slice(b"the next head");
+        assert!(!output.is_followed());
     }
 
     #[test]

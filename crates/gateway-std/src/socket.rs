@@ -141,7 +141,7 @@ impl Socket {
         let first = out.first();
         loop {
             let sent = if first.len() == out.len() {
-                rustix::net::send(&self.fd, first, DONT_WAIT)
+                rustix::net::send(&self.fd, first, flags(out))
             } else {
                 self.send_slices(out)
             };
@@ -157,7 +157,7 @@ impl Socket {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = out.slices(&mut slices);
         let mut control = SendAncillaryBuffer::default();
-        rustix::net::sendmsg(&self.fd, &slices[..filled], &mut control, DONT_WAIT)
+        rustix::net::sendmsg(&self.fd, &slices[..filled], &mut control, flags(out))
     }
 
     /// Sends from a file what the socket takes now. 0 is the file's end.
@@ -294,4 +294,7 @@ pub(crate) fn poll_fds(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> Res
     // What does not fit is hundreds of years.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     poll(fds, timeout.as_ref())
+}
+fn flags(out: &Output) -> SendFlags {
+    if out.is_followed() { DONT_WAIT | SendFlags::MORE } else { DONT_WAIT }
 }

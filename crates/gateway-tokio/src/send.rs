@@ -22,16 +22,20 @@ const COPIED: usize = 64 * 1024;
 #[inline]
 pub(crate) fn send(socket: impl AsFd, first: &[u8], out: &Output) -> io::Result<usize> {
     if first.len() == out.len() {
-        return Ok(rustix::net::send(socket, first, SendFlags::NOSIGNAL)?);
+        return Ok(rustix::net::send(socket, first, flags(out))?);
     }
     send_slices(socket, out)
+}
+
+fn flags(out: &Output) -> SendFlags {
+    if out.is_followed() { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL }
 }
 
 fn send_slices(socket: impl AsFd, out: &Output) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let filled = out.slices(&mut slices);
     let mut nothing = SendAncillaryBuffer::default();
-    Ok(rustix::net::sendmsg(socket, &slices[..filled], &mut nothing, SendFlags::NOSIGNAL)?)
+    Ok(rustix::net::sendmsg(socket, &slices[..filled], &mut nothing, flags(out))?)
 }
 
 /// Sends some of the `len` bytes of `file` from `offset`; 0 when the file ends there.
