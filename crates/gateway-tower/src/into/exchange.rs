@@ -35,6 +35,8 @@ pub(super) struct HostExchange {
     info: Arc<ConnectionInfo>,
     /// The host has given it up.
     gone: AtomicBool,
+    /// A body is pulled, perhaps on another thread, and ends the exchange if the host cannot.
+    pulled: AtomicBool,
     over: AtomicBool,
     /// Who else knows whether the peer has gone.
     peer: Option<Disconnected>,
@@ -124,6 +126,7 @@ impl HostExchange {
         HostExchange {
             info: Arc::clone(&NOWHERE),
             gone: AtomicBool::new(false),
+            pulled: AtomicBool::new(false),
             over: AtomicBool::new(true),
             peer: None,
             request: Mutex::new(None),
@@ -167,6 +170,10 @@ impl HostExchange {
         }
         state.on_upgrade = None;
         self.over.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -248,9 +255,35 @@ impl HostExchange {
         self.lock().on_upgrade.take()
     }
 
+    /// A body begins to be pulled.
+    pub(super) fn begin_pulling(&self) {
+        self.pulled.store(true, Ordering::SeqCst);
+    }
+
+    /// The body has been dropped. Either this sees that the host has gone, or the host sees this.
+    pub(super) fn end_pulling(&self) {
+        self.pulled.store(false, Ordering::SeqCst);
+        if self.gone.load(Ordering::SeqCst) {
+            self.leave();
+        }
+    }
+
+    /// Ends the exchange that the host has given up, unless a body is still to be dropped.
+    pub(super) fn leave(&self) {
+        if self.pulled.load(Ordering::SeqCst) {
+            return;
+        }
+        let abort = {
+            let state = self.lock();
+            let whole = state.outbox.has_ended() || state.contract.is_bodiless();
+            (!whole).then(|| PeerError::Disconnected.into())
+        };
+        self.finish(abort);
+    }
+
     /// The host does not wait for the response any more: for the application the peer has gone.
     pub(super) fn give_up(&self) {
-        self.gone.store(true, Ordering::Release);
+        self.gone.store(true, Ordering::SeqCst);
         let (flushing, watching) = {
             let mut state = self.lock();
             (mem::take(&mut state.flushing), mem::take(&mut state.watching))

@@ -10,8 +10,8 @@ use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
 use gateway_core::http_body::Frame;
 use gateway_core::{
-    ApplicationError, Body, BoxError, BoxFuture, Error, Head, IterBody, PeerError, Reply, Response,
-    Result, StreamBody,
+    ApplicationError, Body, BoxError, BoxFuture, Error, Head, IterBody, Reply, Response, Result,
+    StreamBody,
 };
 use gateway_handler::{FilePieces, Flow, Rest, caught, complain, error_page};
 
@@ -34,9 +34,10 @@ pub(super) struct Run {
 enum Stage {
     Reply(BoxFuture<Reply>),
     Work(Job<Reply>),
-    Stream(Pen, StreamBody),
+    /// The pen is dropped behind what it writes.
+    Stream(StreamBody, Pen),
     /// An iterator whose thread was given back, or that has had none yet.
-    Items(Pen, IterBody),
+    Items(IterBody, Pen),
     Pumping(Job<Pumped>),
     /// Nothing: all that there is is in the outbox.
     Done,
@@ -85,7 +86,7 @@ impl Run {
                 self.stage = Stage::Done;
                 self.go_on(reply);
             }
-            Stage::Stream(pen, body) => {
+            Stage::Stream(body, pen) => {
                 let polled = pool::on_reactor(|| body.as_mut().poll_frame(cx));
                 let outcome = match polled {
                     Ok(polled) => stream_step(pen, ready!(polled)),
@@ -97,15 +98,15 @@ impl Run {
                 }
             }
             Stage::Items(..) => {
-                if let Stage::Items(pen, items) = mem::replace(&mut self.stage, Stage::Done) {
-                    match pool::run(|| take_turn(pen, items)) {
+                if let Stage::Items(items, pen) = mem::replace(&mut self.stage, Stage::Done) {
+                    match pool::run(|| take_turn(items, pen)) {
                         Ok(job) => self.stage = Stage::Pumping(job),
                         Err(error) => self.end(Err(error)),
                     }
                 }
             }
             Stage::Pumping(job) => match ready!(Pin::new(job).poll(cx)) {
-                Ok(Pumped::Paused(pen, items)) => self.stage = Stage::Items(pen, items),
+                Ok(Pumped::Paused(items, pen)) => self.stage = Stage::Items(items, pen),
                 Ok(Pumped::Ended(outcome)) => self.end(outcome),
                 Err(error) => self.end(Err(error)),
             },
@@ -167,11 +168,12 @@ impl Run {
     }
 
     fn pull(&self, head: Head, body: Body) -> Stage {
-        let pen = Pen::new(Arc::clone(&self.exchange), body.len(), head);
+        let length = body.len();
+        let pen = || Pen::new(Arc::clone(&self.exchange), length, head);
         match body {
-            Body::Stream(stream) => Stage::Stream(pen, stream),
-            Body::Iter(items) => Stage::Items(pen, items),
-            Body::File(file) => Stage::Items(pen, Box::new(FilePieces::new(file))),
+            Body::Stream(stream) => Stage::Stream(stream, pen()),
+            Body::Iter(items) => Stage::Items(items, pen()),
+            Body::File(file) => Stage::Items(Box::new(FilePieces::new(file)), pen()),
             // The contract sends the other kinds itself.
             _ => Stage::Done,
         }
@@ -207,31 +209,22 @@ impl Run {
         }
     }
 
-    /// Drops what is waited for. It is code of the application, which may panic.
+    /// Drops what is waited for. It is code of the application, which may panic, and an iterator's
+    /// may block.
     fn close(&mut self) {
-        let stage = mem::replace(&mut self.stage, Stage::Done);
-        drop(caught(move || drop(stage)));
+        match mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Items(items, pen) => {
+                let pulled = Pumped::Paused(items, pen);
+                drop(caught(|| pool::run(move || drop(pulled)).map(drop)));
+            }
+            stage => drop(caught(move || drop(stage))),
+        }
     }
 
-    /// What is left to do when the host has gone: a reply runs to its end, and an iterator is dropped
-    /// where it may block.
+    /// Drives a reply to its end although the host has gone.
     async fn wind_up(mut self) {
         while matches!(self.stage, Stage::Reply(_) | Stage::Work(_)) {
             poll_fn(|cx| self.poll_step(cx)).await;
-        }
-        let closing = match mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Pumping(job) => Some(job),
-            Stage::Items(pen, items) => pool::run(|| Pumped::Paused(pen, items)).ok(),
-            stage => {
-                self.stage = stage;
-                None
-            }
-        };
-        if let Some(job) = closing
-            && let Ok(Pumped::Paused(_, items)) = job.await
-            && let Ok(dropped) = pool::run(move || drop(items))
-        {
-            drop(dropped.await);
         }
     }
 }
@@ -260,27 +253,22 @@ impl Drop for Run {
         if !self.left {
             self.left = true;
             self.exchange.give_up();
-            let cancels = self.cancels && matches!(self.stage, Stage::Reply(_));
-            if !cancels
-                && !matches!(self.stage, Stage::Done | Stage::Stream(..))
-                && let Ok(runtime) = pool::handle("wind up")
-            {
-                let (exchange, stage) =
-                    (Arc::clone(&self.exchange), mem::replace(&mut self.stage, Stage::Done));
-                let run = Run { exchange, stage, cancels: self.cancels, left: true };
+            let goes_on = match self.stage {
+                Stage::Reply(_) => !self.cancels,
+                Stage::Work(_) => true,
+                _ => false,
+            };
+            if goes_on && let Ok(runtime) = pool::handle("wind up") {
+                let exchange = Arc::clone(&self.exchange);
                 // What is dropped here has nothing left to do.
-                self.stage = Stage::Switched;
+                let stage = mem::replace(&mut self.stage, Stage::Switched);
+                let run = Run { exchange, stage, cancels: self.cancels, left: true };
                 drop(runtime.spawn(run.wind_up()));
                 return;
             }
         }
         self.close();
-        let abort = {
-            let state = self.exchange.lock();
-            let whole = state.outbox.has_ended() || state.contract.is_bodiless();
-            (!whole).then(|| PeerError::Disconnected.into())
-        };
-        self.exchange.finish(abort);
+        self.exchange.leave();
     }
 }
 

@@ -95,7 +95,7 @@ fn an_application_under_hyper_and_axum() {
     let plain = |line: &str| {
         format!("{line} HTTP/1.1\r\nhost: test\r\nx-a: 1\r\nconnection: close\r\n\r\n").into_bytes()
     };
-    let large = vec![b'x'; 3 << 20];
+    let large = vec![b'x'; 1 << 20];
     let mut requests: Vec<Vec<u8>> = [
         "GET /",
         "HEAD /",
@@ -117,8 +117,10 @@ fn an_application_under_hyper_and_axum() {
     .map(plain)
     .into();
     requests.push(with_body("POST /blocks", &[], &large[..1_000_000]));
-    requests.push(with_body("POST /blocks", &[], &large));
-    requests.push(chunked("POST /blocks", &[&large], ""));
+    // Too long by what it declares. It is not sent: a host may close before it has read it.
+    let declared = "POST /blocks HTTP/1.1\r\nhost: test\r\nconnection: close\r\n";
+    requests.push(format!("{declared}content-length: 3000000\r\n\r\n").into_bytes());
+    requests.push(chunked("POST /blocks", &[&large[..1_000_000], b"end"], ""));
     requests.push(with_body("POST /waits", &[], &large[..500_000]));
     for request in &requests {
         let line = String::from_utf8_lossy(request).lines().next().unwrap_or_default().to_owned();

@@ -85,7 +85,7 @@ pub(crate) fn form() -> Router {
         }
         Ok(told)
     }
-    Router::new().route("/", post(accept)).layer(DefaultBodyLimit::max(64 * 1024))
+    Router::new().route("/", post(accept)).layer(DefaultBodyLimit::max(16 * 1024))
 }
 
 #[derive(Debug, Clone, Serialize)]

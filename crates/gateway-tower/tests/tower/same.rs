@@ -108,8 +108,8 @@ fn forms() {
         format!("--XX\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{data}\r\n")
     };
     let form =
-        part("name", "", "Ada") + &part("picture", "a.png", &"p".repeat(20_000)) + "--XX--\r\n";
-    let large = part("picture", "b.png", &"p".repeat(100_000)) + "--XX--\r\n";
+        part("name", "", "Ada") + &part("picture", "a.png", &"p".repeat(9000)) + "--XX--\r\n";
+    let large = part("picture", "b.png", &"p".repeat(18_000)) + "--XX--\r\n";
     let requests = [
         with_body("POST /", &fields, form.as_bytes()),
         with_body("POST /", &fields, large.as_bytes()),
@@ -117,7 +117,7 @@ fn forms() {
         with_body("POST /", &[("content-type", "text/plain")], b"no form"),
     ];
     let answers = compare(apps::form, &requests);
-    assert_eq!(answers[0].text(), "name - 3\npicture a.png 20000\n");
+    assert_eq!(answers[0].text(), "name - 3\npicture a.png 9000\n");
     assert_eq!(statuses(&answers), [200, 413, 400, 400]);
 }
 
@@ -194,7 +194,7 @@ fn bodies_that_stream() {
         chunked("POST /count", &[&large[..100_000], b"", &large[..7]][..1], "x-end: 1\r\n"),
         with_body("POST /echo", &[], &large[..1_000_000]),
         chunked("POST /echo", &[b"one", b"two"], ""),
-        with_body("POST /whole", &[], &large[..3 << 20]),
+        with_body("POST /whole", &[], &large[..1 << 20]),
         with_body("POST /whole", &[("expect", "100-continue")], b"")[..].to_vec(),
         request("GET /download", ""),
         request("HEAD /download", ""),
@@ -203,7 +203,7 @@ fn bodies_that_stream() {
     let answers = compare(apps::streams, &requests);
     assert!(answers[1].text().contains("x-end"), "{}", answers[1].text());
     assert_eq!((answers[2].body.len(), answers[6].body.len()), (1_000_000, 3_000_000));
-    assert_eq!(answers[4].status, 413);
+    assert_eq!(answers[4].text(), "1048576");
     assert_eq!(answers[8].trailers, ["x-sum: 7"]);
 }
 
