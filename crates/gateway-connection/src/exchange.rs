@@ -163,8 +163,7 @@ impl<T: Transport> Exchange for ConnectionExchange<T> {
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        drop(self.state()?);
-        self.link.poll_flush(cx)
+        self.link.poll_flush_of(cx, Some(self.number))
     }
 
     fn poll_input(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {

@@ -253,6 +253,8 @@ impl<T: Transport> Link<T> {
         let mut state = self.lock();
         state.being_read = false;
         if let Some(out) = out {
+            // Between exchanges nobody queues anything.
+            debug_assert!(state.out.is_empty());
             state.being_written = false;
             state.out = out;
         }
@@ -272,10 +274,23 @@ impl<T: Transport> Link<T> {
 
     /// Ready when everything queued has been handed to the transport.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush_of(cx, None)
+    }
+
+    /// The same for a handle of an exchange, which fails when that is over: its waker would be
+    /// nobody's between exchanges.
+    pub(crate) fn poll_flush_of(
+        &self,
+        cx: &mut Context<'_>,
+        exchange: Option<u64>,
+    ) -> Poll<Result<()>> {
         let mut waited = false;
         loop {
             let (out, deadline) = {
                 let mut state = self.lock();
+                if exchange.is_some_and(|number| number != state.number) {
+                    return Poll::Ready(Err(ApplicationError::ExchangeOver.into()));
+                }
                 if let Some(failure) = state.failed {
                     return Poll::Ready(Err(failure.into()));
                 }

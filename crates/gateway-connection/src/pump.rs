@@ -27,6 +27,9 @@ const PIECE: u64 = 1 << 20;
 /// How much of the end of a file that must not change is read instead, in bytes.
 const TAIL: u64 = 16 * 1024;
 
+/// Up to so many bytes, all of such a file is read.
+const READ: u64 = 2 * TAIL;
+
 /// A body to be pulled, and its head, which waits for the first data if it has not been sent.
 pub(crate) struct Pull {
     pub(crate) body: Body,
@@ -174,7 +177,12 @@ async fn pump_file<T: Transport>(mut pen: Pen<T>, mut body: FileBody) -> Result<
     let len = body.len;
     // What is read by us cannot change after the last look at the file; what the system is to send
     // can, until the peer is ready for it.
-    let kept = if body.is_checked() { len.min(TAIL) } else { 0 };
+    let kept = match len {
+        _ if !body.is_checked() => 0,
+        // Less than this is not worth a call of its own.
+        ..=READ => len,
+        _ => TAIL,
+    };
     if len > kept {
         pen.start()?;
         if !link.lock().contract.has_length() {

@@ -223,9 +223,12 @@ impl<T: Transport> Driver<T> {
                     }
                     _ => return,
                 },
-                Work::Body(pull) => pump(Arc::clone(&self.link), self.exchange.number, pull).await,
+                // In boxes, for what they need while they run would be part of every idle connection.
+                Work::Body(pull) => {
+                    Box::pin(pump(Arc::clone(&self.link), self.exchange.number, pull)).await
+                }
                 Work::Upgrade(protocol) => match self.is_switched().await {
-                    true => upgrade(Arc::clone(&self.link), protocol).await,
+                    true => Box::pin(upgrade(Arc::clone(&self.link), protocol)).await,
                     false => caught(move || drop(protocol)),
                 },
             };

@@ -29,11 +29,15 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// Those of the socket; of kind `TimedOut` when the deadline of
     /// [`note`](Transport::note) has passed. When the server wants the connection to end (drain,
-    /// eviction), bytes that are there are still read, and then 0 is returned.
+    /// eviction), bytes that are there are still read, and then 0 is returned; at a drain not before
+    /// a head that has just begun has had its moment ([`Slot::is_spared`](crate::Slot::is_spared)).
+    ///
+    /// When it is pending, `into` holds what it held.
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>>;
 
     /// Writes some of `out`, as many slices at once as the system takes, and tells how many bytes;
-    /// the caller advances `out`.
+    /// the caller advances `out`. Where it [is followed](Output::is_followed) at once by a file, a
+    /// last small packet may be held back for that.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The contract's wire, made of the engine.
 
 use bytes::Bytes;
-use gateway_core::http::{HeaderMap, StatusCode};
+use gateway_core::http::{HeaderMap, HeaderName, StatusCode};
 use gateway_core::{Head, ReasonPhrase, ResponseHeaders};
 use gateway_handler::{Framing, Wire};
 use gateway_http1::{CloseReason, Connection, Fields, Output, ResponseHead, UsageError};
@@ -81,9 +81,9 @@ impl Wire for EngineWire<'_> {
 struct Listed<'a>(&'a ResponseHeaders);
 
 impl Fields for Listed<'_> {
-    fn for_each(&self, each: &mut dyn FnMut(&str, &[u8])) {
+    fn for_each(&self, each: &mut dyn FnMut(&HeaderName, &[u8])) {
         for (name, value) in self.0.fields() {
-            each(name.as_str(), value);
+            each(name, value);
         }
     }
 }

@@ -127,8 +127,8 @@ pub trait Exchange: Send + Sync + 'static {
     /// failed: its head may be out although its data is not.
     fn head_sent(&self) -> bool;
 
-    /// Queues the head, if it has not been sent yet, after its hooks have seen it; then `data`.
-    /// Does not wait.
+    /// Queues the head, if it has not been sent yet, after its hooks have seen it; then `data`, which
+    /// may be empty where the head is to go alone. Does not wait.
     ///
     /// # Errors
     ///

@@ -120,7 +120,8 @@ impl Response {
         if self.sent { Err(ApplicationError::HeadSent.into()) } else { Ok(&mut self.head) }
     }
 
-    /// Whether [`write`](Response::write) has sent the head.
+    /// Whether [`write`](Response::write) or
+    /// [`send_head_async`](Response::send_head_async) has sent the head.
     pub fn is_head_sent(&self) -> bool {
         self.sent
     }

@@ -19,7 +19,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 /// use gateway_core::ResponseHeaders;
 /// use gateway_core::http::{HeaderMap, HeaderValue, header::{CONTENT_TYPE, VARY}};
 ///
-/// let mut headers = ResponseHeaders::from([(CONTENT_TYPE, "text/plain")]);
+/// let mut headers = ResponseHeaders::from_static([(CONTENT_TYPE, "text/plain")]);
 /// headers.insert(VARY, HeaderValue::from_static("accept"));
 /// assert_eq!(headers[CONTENT_TYPE], "text/plain");
 /// assert_eq!(headers.fields().count(), 2);
@@ -40,6 +40,20 @@ enum Value {
 }
 
 impl ResponseHeaders {
+    /// Fields with literals for values, which are not copied.
+    ///
+    /// # Panics
+    ///
+    /// If a value has another byte than a literal may have: visible ASCII, blanks and tabs.
+    #[inline]
+    pub fn from_static<const N: usize>(fields: [(HeaderName, &'static str); N]) -> ResponseHeaders {
+        let list = fields.into_iter().map(|(name, text)| {
+            assert!(is_literal(text), "{name}: {text:?} is no field value");
+            (name, Value::Literal(text))
+        });
+        ResponseHeaders { list: list.collect(), ..ResponseHeaders::default() }
+    }
+
     /// Names and values, in the order in which they were given; those of a map that was looked at
     /// in order to change it, in the map's order.
     pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
@@ -93,7 +107,8 @@ impl DerefMut for ResponseHeaders {
     fn deref_mut(&mut self) -> &mut HeaderMap {
         self.map();
         self.map_rules = true;
-        self.map.get_mut().expect("it was initialised in the line above the last")
+        self.list = Vec::new();
+        self.map.get_mut().expect("it was initialised above")
     }
 }
 
@@ -126,21 +141,6 @@ impl<const N: usize> From<[(HeaderName, HeaderValue); N]> for ResponseHeaders {
     }
 }
 
-/// # Panics
-///
-/// If a value has another byte than a field value may have as a literal: visible ASCII, blanks and
-/// tabs.
-impl<const N: usize> From<[(HeaderName, &'static str); N]> for ResponseHeaders {
-    #[inline]
-    fn from(fields: [(HeaderName, &'static str); N]) -> ResponseHeaders {
-        let list = fields.into_iter().map(|(name, text)| {
-            assert!(is_literal(text), "{name}: {text:?} is no field value");
-            (name, Value::Literal(text))
-        });
-        ResponseHeaders { list: list.collect(), ..ResponseHeaders::default() }
-    }
-}
-
 /// As [`HeaderValue::from_static`] has it.
 #[inline]
 fn is_literal(text: &str) -> bool {
@@ -164,6 +164,8 @@ impl IntoIterator for ResponseHeaders {
         HeaderMap::from(self).into_iter()
     }
 }
+
+impl Eq for ResponseHeaders {}
 
 impl PartialEq for ResponseHeaders {
     fn eq(&self, other: &ResponseHeaders) -> bool {
@@ -194,15 +196,18 @@ mod tests {
 
     #[test]
     fn what_nobody_looks_at_needs_no_map() {
-        let headers = ResponseHeaders::from([(CONTENT_TYPE, "a"), (SET_COOKIE, "b")]);
+        let headers = ResponseHeaders::from_static([(CONTENT_TYPE, "a"), (SET_COOKIE, "b")]);
         assert_eq!(names(&headers), [("content-type", &b"a"[..]), ("set-cookie", b"b")]);
         assert!(headers.map.get().is_none());
     }
 
     #[test]
     fn looking_changes_nothing() {
-        let headers =
-            ResponseHeaders::from([(SET_COOKIE, "a"), (CONTENT_TYPE, "b"), (SET_COOKIE, "c")]);
+        let headers = ResponseHeaders::from_static([
+            (SET_COOKIE, "a"),
+            (CONTENT_TYPE, "b"),
+            (SET_COOKIE, "c"),
+        ]);
         assert_eq!(headers.get_all(SET_COOKIE).iter().count(), 2);
         assert_eq!(names(&headers)[1], ("content-type", &b"b"[..]));
     }
@@ -241,6 +246,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "is no field value")]
     fn a_literal_that_splits_the_response_is_refused() {
-        let _ = ResponseHeaders::from([(CONTENT_TYPE, "a\r\nb: c")]);
+        let _ = ResponseHeaders::from_static([(CONTENT_TYPE, "a\r\nb: c")]);
     }
 }

@@ -51,6 +51,10 @@ impl StartResponse {
     /// A server adds `Date` and `Server` where they are missing and the framing fields; it removes
     /// hop-by-hop fields other than `Connection: close`. `status` is a final one, or 101 with
     /// [`Body::Upgrade`](crate::Body::Upgrade).
+    ///
+    /// # Panics
+    ///
+    /// If a literal among `headers` is no field value, see [`IntoHeaders`].
     pub fn start(self, status: StatusCode, headers: impl IntoHeaders) -> Response {
         Response::new(Head::new(status, headers.into_headers()), self.exchange)
     }
@@ -169,8 +173,8 @@ impl fmt::Debug for Recovery {
     }
 }
 
-/// What can stand for header fields: a [`HeaderMap`], `()` for none, or an array of pairs. For any
-/// other number of pairs, collect them into a map.
+/// What can stand for header fields: [`ResponseHeaders`], a [`HeaderMap`], `()` for none, or an array
+/// of pairs. For any other number of pairs, collect them into a map.
 ///
 /// # Panics
 ///
@@ -223,6 +227,6 @@ impl<const N: usize> IntoHeaders for [(HeaderName, HeaderValue); N] {
 impl<const N: usize> IntoHeaders for [(HeaderName, &'static str); N] {
     #[inline]
     fn into_headers(self) -> ResponseHeaders {
-        self.into()
+        ResponseHeaders::from_static(self)
     }
 }

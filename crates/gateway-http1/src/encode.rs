@@ -3,6 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use crate::ResponseHead;
+use crate::scan::is_all_value;
 use crate::state::Framing;
 use crate::trailers::is_allowed;
 
@@ -18,14 +19,16 @@ pub(crate) enum Persistence {
     Switched,
 }
 
-/// Writes a final head. All values have been checked.
+/// Writes a final head, whose reason, date and server have been checked. Tells whether all values of
+/// its fields can be written; if not, nothing is.
 #[inline]
 pub(crate) fn push_head(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_>,
     announced: Option<Framing>,
     persistence: Persistence,
-) {
+) -> bool {
+    let before = out.len();
     match head.reason {
         None => push_status_line(out, head.status),
         Some(reason) => push_custom_status_line(out, head.status, reason),
@@ -46,16 +49,23 @@ pub(crate) fn push_head(
         Some(Framing::Chunked) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
-    let (mut upgrades, common) = (false, head.common.is_some());
+    let (mut upgrades, mut sound, common) = (false, true, head.common.is_some());
     let (date, server) = (common || head.date.is_some(), common || head.server.is_some());
     head.headers.for_each(&mut |name, value| {
+        let name = name.as_str();
         if !is_ours(name, date, server) {
             upgrades |= name == "upgrade";
+            sound &= is_all_value(value);
             push_field(out, name.as_bytes(), value);
         }
     });
+    if !sound {
+        out.truncate(before);
+        return false;
+    }
     push_connection(out, persistence, upgrades);
     out.extend_from_slice(b"\r\n");
+    true
 }
 
 /// Writes an informational response: its fields cannot be about framing or the connection.

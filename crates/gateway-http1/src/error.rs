@@ -176,7 +176,7 @@ pub enum UsageError {
     /// A reason phrase with bytes that must not be in one (RFC 9112 section 4).
     #[error("the reason phrase contains a control byte")]
     Reason,
-    /// A `date` or `server` with bytes that must not be in a field value.
+    /// A `date`, a `server` or another field with bytes that must not be in a field value.
     #[error("the value for {0} contains a control byte")]
     FieldValue(&'static str),
     /// More data than `Content-Length` announced.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::UsageError;
 use crate::encode::push_field;
@@ -11,15 +11,15 @@ use crate::scan::is_all_value;
 /// The fields of a response, in whatever form our caller keeps them.
 pub trait Fields: fmt::Debug {
     /// Calls `each` with the name and the value of every field, in the order in which they are to be
-    /// written. Names are tokens in lower case, values have no control bytes but tabs.
-    fn for_each(&self, each: &mut dyn FnMut(&str, &[u8]));
+    /// written. A value is checked before it is written.
+    fn for_each(&self, each: &mut dyn FnMut(&HeaderName, &[u8]));
 }
 
 impl Fields for HeaderMap {
     #[inline]
-    fn for_each(&self, each: &mut dyn FnMut(&str, &[u8])) {
+    fn for_each(&self, each: &mut dyn FnMut(&HeaderName, &[u8])) {
         for (name, value) in self {
-            each(name.as_str(), value.as_bytes());
+            each(name, value.as_bytes());
         }
     }
 }
@@ -38,6 +38,8 @@ impl Fields for HeaderMap {
 pub struct CommonFields(Vec<u8>);
 
 impl CommonFields {
+    /// Puts both lines together.
+    ///
     /// # Errors
     ///
     /// [`UsageError::FieldValue`] if a value has a byte that no field value may have.

@@ -96,7 +96,9 @@ impl Connection {
             None if self.request.http_11 => Persistence::Default,
             None => Persistence::Kept,
         };
-        push_head(out.buffer(), head, announced, persistence);
+        if !push_head(out.buffer(), head, announced, persistence) {
+            return Err(UsageError::FieldValue("a field"));
+        }
         self.request.expects = false;
         self.state.head_sent(if bodiless { Framing::Bodiless } else { framing }, switching);
         Ok(())

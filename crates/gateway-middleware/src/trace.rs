@@ -111,8 +111,8 @@ impl Exchange {
                 None => head.status.canonical_reason().unwrap_or_default().into(),
             };
             lines.line(format_args!("> HTTP/1.1 {} {reason}", head.status.as_u16()));
-            for (name, value) in &head.headers {
-                lines.line(format_args!("> {name}: {}", shown(name.as_str(), value.as_bytes())));
+            for (name, value) in head.headers.fields() {
+                lines.line(format_args!("> {name}: {}", shown(name.as_str(), value)));
             }
         });
     }

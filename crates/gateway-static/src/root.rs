@@ -156,7 +156,9 @@ impl Root {
         let handle = match self.way {
             #[cfg(target_os = "linux")]
             Way::Beneath if look.at_once => at_hand(&self.handle, path).inspect_err(|&error| {
-                look.missed.set(look.has_missed() || error == Errno::AGAIN);
+                // Behind a mount point there may be anything.
+                let is_miss = error == Errno::AGAIN || error == Errno::XDEV;
+                look.missed.set(look.has_missed() || is_miss);
             }),
             _ if look.leaves_out() => Err(Errno::AGAIN),
             #[cfg(target_os = "linux")]
@@ -197,7 +199,9 @@ impl Way {
     #[cfg(target_os = "linux")]
     fn looks_at_once(self, handle: &OwnedFd) -> bool {
         // Kernels before 5.12 do not know the flag.
-        self == Way::Beneath && !matches!(at_hand(handle, b""), Err(Errno::INVAL))
+        self == Way::Beneath
+            && is_local(handle)
+            && !matches!(at_hand(handle, b""), Err(Errno::INVAL))
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -238,8 +242,31 @@ pub(crate) fn check_unchanged(file: &File, facts: &Facts) -> io::Result<()> {
 fn at_hand(handle: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     use rustix::fs::{ResolveFlags, openat2};
 
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV
+        | ResolveFlags::CACHED;
     openat2(handle, or_dot(path), OPEN, Mode::empty(), resolve)
+}
+
+/// Whether the file system is one that answers by itself, once the kernel knows the name. One of the
+/// network, or in user space, may ask somebody else in open(2) and fstat(2).
+#[cfg(target_os = "linux")]
+fn is_local(handle: &OwnedFd) -> bool {
+    /// ext, XFS, Btrfs, F2FS, ZFS, bcachefs, tmpfs, ramfs, overlayfs.
+    const LOCAL: [u32; 9] = [
+        0xef53,
+        0x5846_5342,
+        0x9123_683e,
+        0xf2f5_2010,
+        0x2fc1_2fc1,
+        0xca45_1a4e,
+        0x0102_1994,
+        0x8584_58f6,
+        0x794c_7630,
+    ];
+    let kind = rustix::fs::fstatfs(handle).map(|system| u32::try_from(system.f_type));
+    matches!(kind, Ok(Ok(kind)) if LOCAL.contains(&kind))
 }
 
 #[cfg(target_os = "linux")]

@@ -25,7 +25,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// A directory of files, as an application. The crate's documentation says what it answers.
 ///
 /// Opening files blocks: where the server cannot have that, it answers [`Reply::Blocking`], unless
-/// the kernel finds the file without the disk (Linux 5.12, and symbolic links are not followed).
+/// the kernel finds the file without the disk (Linux 5.12, a local file system, and symbolic links
+/// that lead out are not followed).
 /// Clones share the root.
 ///
 /// # Examples

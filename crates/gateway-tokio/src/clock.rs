@@ -11,13 +11,13 @@ pub(crate) struct Clock {
     epoch: Instant,
     /// Whole milliseconds since the epoch.
     millis: AtomicU64,
-    unix_seconds: AtomicU64,
+    /// What to add for the milliseconds since 1970.
+    unix: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn new() -> Clock {
-        let (millis, unix_seconds) = (AtomicU64::new(0), AtomicU64::new(0));
-        let clock = Clock { epoch: now(), millis, unix_seconds };
+        let clock = Clock { epoch: now(), millis: AtomicU64::new(0), unix: AtomicU64::new(0) };
         clock.tick();
         clock
     }
@@ -44,10 +44,12 @@ impl Clock {
     /// Asks for the time and the date. To be called several times a second while there are
     /// connections.
     pub(crate) fn tick(&self) -> Instant {
+        let now = self.now();
         // Before 1970 there is no Date worth sending.
-        let unix = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        self.unix_seconds.store(unix, Relaxed);
-        self.now()
+        let unix = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis());
+        let unix = u64::try_from(unix).unwrap_or(0).saturating_sub(self.millis());
+        self.unix.store(unix, Relaxed);
+        now
     }
 
     /// Whole milliseconds since the epoch, when it was last asked.
@@ -56,10 +58,11 @@ impl Clock {
         self.millis.load(Relaxed)
     }
 
-    /// For the Date field.
+    /// For the Date field: the system's date when the time was last asked for, as far as nobody has
+    /// set it since the last tick.
     #[inline]
     pub(crate) fn unix_seconds(&self) -> u64 {
-        self.unix_seconds.load(Relaxed)
+        (self.unix.load(Relaxed) + self.millis()) / 1000
     }
 }
 
@@ -81,6 +84,10 @@ mod tests {
         assert_eq!(clock.millis(), 0);
         assert_eq!(clock.now(), clock.epoch() + Duration::from_millis(1_500));
         assert_eq!(clock.millis(), 1_500);
-        assert!(clock.unix_seconds() > 1_700_000_000);
+        let date = clock.unix_seconds();
+        assert!(date > 1_700_000_000);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        clock.now();
+        assert_eq!(clock.unix_seconds(), date + 1, "without a tick");
     }
 }

@@ -61,7 +61,8 @@ const WORKER_QUEUE: usize = 1024;
 ///
 /// [`Body::File`](gateway_core::Body) with a length is sent from the reactor by `sendfile`, which
 /// does not wait for the peer, but does for the file: its pages are read there when they are not in
-/// memory, and other connections wait meanwhile. From a slow file system, or much that is cold, send
+/// memory, and other connections wait meanwhile. So are the last 16 KiB of a file that
+/// [must not change](gateway_core::FileBody::unless_changed), which are read. From a slow file system, or much that is cold, send
 /// an iterator ([`Body::iter`](gateway_core::Body::iter)): it is read on a worker.
 ///
 /// # Connections

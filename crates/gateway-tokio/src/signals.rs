@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// The connection should end: at once where it waits for a request, else after the response.
+/// The connection should end: at once where it waits for a further request, in a moment where it
+/// waits for its first, else after the response.
 pub(crate) const END: u8 = 1;
 /// Its deadline seems to have passed.
 pub(crate) const DUE: u8 = 2;

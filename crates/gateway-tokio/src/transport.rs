@@ -164,7 +164,7 @@ impl<S: Socket> TokioTransport<S> {
         }
         if up & END != 0
             && matches!(self.slot.phase(), Phase::Idle | Phase::Head)
-            && !self.slot.is_spared(self.clock.now())
+            && (self.slot.is_evicted() || !self.slot.is_spared(self.clock.now()))
         {
             return Poll::Ready(Ok(()));
         }

@@ -85,8 +85,9 @@ const IDLE_CONNECTIONS_END: ServerRule = ServerRule {
     rule: must(
         "SRV-119",
         Topic::Lifecycle,
-        "A server that is told to stop MUST end connections without a request in flight at once, \
-         and count none of them as cut.",
+        "A server that is told to stop MUST end connections that wait for a further request at \
+         once and those whose first one has not come within a moment, and count none of them as \
+         cut.",
         "RFC 9112 §9.5: a server may close an idle connection at any time",
         "Wake what waits for a request, and close it.",
     ),

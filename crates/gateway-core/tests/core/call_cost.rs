@@ -74,7 +74,7 @@ fn the_responses_own_headers_and_body_are_all_it_costs() {
     }));
     let mut kept = None;
     let own = measure(|| {
-        let headers = ResponseHeaders::from([(CONTENT_TYPE, "text/plain")]);
+        let headers = ResponseHeaders::from_static([(CONTENT_TYPE, "text/plain")]);
         kept = Some((headers, gateway_core::Body::from(String::from("owned"))));
     });
     drop(kept);

@@ -158,6 +158,7 @@ fn control_bytes_cannot_reach_the_wire() {
             (ResponseHead { reason: Some(bad), ..plain }, UsageError::Reason),
             (ResponseHead { date: Some(bad), ..plain }, UsageError::FieldValue("date")),
             (ResponseHead { server: Some(bad), ..plain }, UsageError::FieldValue("server")),
+            (ResponseHead { headers: &Splits(bad), ..plain }, UsageError::FieldValue("a field")),
         ] {
             assert_eq!(world.connection.send_head(&head, &mut world.output), Err(error));
         }
@@ -300,4 +301,15 @@ fn pipelined_small_answers_are_one_slice() {
     }
     assert_eq!(world.output.slices(&mut [IoSlice::new(&[]); 8]), 1);
     assert_eq!(world.output.first().len(), world.output.len());
+}
+
+/// Fields of somebody who checks nothing.
+#[derive(Debug)]
+struct Splits<'a>(&'a [u8]);
+
+impl gateway_http1::Fields for Splits<'_> {
+    fn for_each(&self, each: &mut dyn FnMut(&http::HeaderName, &[u8])) {
+        each(&http::header::VIA, b"sound");
+        each(&http::header::WARNING, self.0);
+    }
 }
