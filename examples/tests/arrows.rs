@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gateway-tokio", &["gateway-connection", "gateway-core", "gateway-http1"]),
     // Applications, middleware and framework adapters.
     ("gateway-middleware", &["gateway-core"]),
+    ("gateway-request", &["gateway-core"]),
     ("gateway-static", &["gateway-core"]),
     ("gateway-ws", &["gateway-core"]),
     // What plays the server also sees the handler.
