@@ -21,8 +21,8 @@ use feed::Feed;
 pub use error::MultipartError;
 
 /// How much may stand before the data of a part: what is in front of its boundary, and its head.
-/// 16 KiB, and what has come with the last of it.
-pub const MAX_PART_HEAD: usize = 16 << 10;
+/// 8 KiB, and what has come with the last of it.
+pub const MAX_PART_HEAD: usize = 8 << 10;
 
 /// The parts of a `multipart/form-data` body, one after another as they come.
 ///
@@ -130,7 +130,6 @@ impl Multipart {
 
     /// Parses what is there; `Pending` where more of the body is wanted.
     fn poll_head(&mut self) -> Poll<Result<Option<multer::Field<'static>>, MultipartError>> {
-        self.source.rest = Bytes::new();
         if let Some(part) = &mut self.part {
             // Here, and not by the parser, which would stop where the data ends.
             while ready!(self.source.poll_data(part))?.is_some() {}

@@ -4,7 +4,7 @@ mod languages;
 mod media_types;
 mod weights;
 
-use gateway_core::http::{StatusCode, header::HeaderName};
+use gateway_core::http::{StatusCode, header::VARY};
 use gateway_core::{Environ, Error};
 
 use crate::fields::texts;
@@ -128,13 +128,16 @@ pub enum NegotiationError {
 
 impl From<NegotiationError> for Error {
     fn from(error: NegotiationError) -> Error {
-        let status = match error {
-            NegotiationError::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            NegotiationError::InvalidOffer { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        // A cache must not give this answer to a peer that accepts more.
-        Error::with_status(status, error)
-            .with_headers([(HeaderName::from_static("vary"), "accept")])
+        match error {
+            // A cache must not give this answer to a peer that accepts more.
+            NegotiationError::NotAcceptable => {
+                Error::with_status(StatusCode::NOT_ACCEPTABLE, error)
+                    .with_headers([(VARY, "accept")])
+            }
+            NegotiationError::InvalidOffer { .. } => {
+                Error::with_status(StatusCode::INTERNAL_SERVER_ERROR, error)
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 ///
 /// Pairs are parted by `&`, `+` is a space, and what is percent-encoded is decoded; what is no UTF-8
 /// then has U+FFFD in its place. A key that is there several times fits a `Vec`, one that may be
-/// missing an `Option`, or a field with `#[serde(default)]`. An empty value fits an `Option` of a
-/// string only; for one of a number see `serde_html_form::empty_as_none`.
+/// missing an `Option`, or a field with `#[serde(default)]`. An empty value is `None` for an `Option` of
+/// a number or a truth value, as a form sends it for what was left out, and `Some("")` for a string.
 ///
 /// # Errors
 ///
@@ -73,6 +73,12 @@ mod tests {
         let read: Search = parse("tag=a%26b&q=two+words&tag=%C3%A9&other").expect("it fits");
         let tag = vec!["a&b".to_owned(), "é".to_owned()];
         assert_eq!(read, Search { q: "two words".to_owned(), tag, page: None });
+    }
+
+    #[test]
+    fn what_is_empty_is_no_number() {
+        let read: Search = parse("q=&page=").expect("it fits");
+        assert_eq!((&*read.q, read.page), ("", None));
     }
 
     #[test]

@@ -47,10 +47,7 @@ impl Stream for Pieces {
         match std::mem::replace(&mut *place, Place::Empty) {
             Place::Empty => Poll::Pending,
             Place::Piece(piece) => Poll::Ready(Some(Ok(piece))),
-            Place::End => {
-                *place = Place::End;
-                Poll::Ready(None)
-            }
+            Place::End => Poll::Ready(None),
         }
     }
 }

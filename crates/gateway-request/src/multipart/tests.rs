@@ -188,7 +188,7 @@ fn data_that_is_passed_over_is_no_head() {
     let data = "x".repeat(10 * MAX_PART_HEAD);
     let head = "Content-Disposition: form-data; name=";
     let body = format!("--==b\r\n{head}a\r\n\r\n{data}\r\n--==b\r\n{head}b\r\n\r\n\r\n--==b--");
-    let (mut multipart, _) = multipart(body.as_bytes().chunks(1000), false);
+    let (mut multipart, _) = multipart(body.as_bytes().chunks(10), false);
     let names: Vec<String> = std::iter::from_fn(|| {
         multipart.next_part().expect("it is sound").map(|part| part.name().to_owned())
     })
@@ -208,6 +208,15 @@ fn a_part_that_is_too_large_leaves_the_next() {
     let mut multipart = whole(BODY);
     let mut part = multipart.next_part().expect("it is sound").expect("there is a part");
     assert_eq!(part.collect(13).expect("it fits").len(), 13);
+}
+
+#[test]
+fn a_part_without_data_has_none() {
+    let mut multipart = whole(BODY);
+    multipart.next_part().expect("it is sound");
+    let mut part = multipart.next_part().expect("it is sound").expect("there is one more");
+    assert_eq!(part.name(), "file");
+    assert_eq!(part.data().expect("it is sound"), None);
 }
 
 #[test]

@@ -82,7 +82,7 @@ mod tests {
             ("de-CH, *;q=0.5", Some("de")),
             ("de-CH;q=0.1, fr;q=0.5, de-AT;q=0.9", Some("de")),
             ("de-CH;q=0", None),
-            ("de-CH;q=0, *", Some("en-GB")),
+            ("en;q=0, de-CH;q=0, *;q=0.5", Some("de")),
             ("de-CH, de;q=0", None),
             ("en-US", None),
             ("it, ja", None),

@@ -109,6 +109,8 @@ fn uploads() {
         for unsound in ["multipart/form-data", "multipart/form-data; boundary=\"\"", &long] {
             let response = answer(client, "upload", unsound, UPLOAD);
             assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{unsound}");
+            let error = response.error().unwrap_or_default();
+            assert!(error.contains("no sound boundary"), "{unsound}: {error}");
         }
     });
 }
