@@ -7,8 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use gateway_http1::Output;
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -20,7 +21,7 @@ use crate::drive::Waiting;
 const SMALL: usize = 4 * 1024;
 
 /// What is read when the last read was full.
-const LARGE: usize = 32 * 1024;
+const LARGE: usize = 64 * 1024;
 
 /// As many slices are written at once.
 const SLICES: usize = 64;
@@ -118,21 +119,20 @@ impl Socket {
         Ok(n)
     }
 
-    /// A body is coming: in place, since a second copy costs more than clearing the room.
+    /// A body is coming: into memory of its own, which nobody has to clear before.
     #[inline(never)]
     fn receive_large(&self, into: &mut BytesMut, flags: RecvFlags) -> Result<usize, Errno> {
-        let before = into.len();
-        into.resize(before + LARGE, 0);
-        let received = rustix::net::recv(&self.fd, &mut into[before..], flags);
-        let n = match received {
-            Ok((n, _)) => n,
-            Err(_) => 0,
-        };
-        into.truncate(before + n);
-        if n < SMALL && received != Err(Errno::INTR) {
+        let mut room = Vec::with_capacity(into.len() + LARGE);
+        room.extend_from_slice(into);
+        let received = rustix::net::recv(&self.fd, spare_capacity(&mut room), flags);
+        if received.is_ok() {
+            *into = BytesMut::from(Bytes::from(room));
+        }
+        let n = received.map(|(n, _)| n);
+        if n.unwrap_or(0) < SMALL && n != Err(Errno::INTR) {
             self.hungry.store(false, Ordering::Relaxed);
         }
-        received.map(|_| n)
+        n
     }
 
     /// Writes what the socket takes now.
