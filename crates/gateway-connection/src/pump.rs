@@ -16,7 +16,7 @@ use crate::link::{Failure, Link};
 use crate::{Phase, Transport};
 
 /// From here on the peer has to read before more is pulled.
-const HIGH_WATER: usize = 64 * 1024;
+const HIGH_WATER: usize = 256 * 1024;
 
 /// How many data a pump takes before it lets others have its worker.
 const TURN: usize = 64;
@@ -27,7 +27,7 @@ const PIECE: u64 = 1 << 20;
 /// How much of the end of a file that must not change is read instead, in bytes.
 const TAIL: u64 = 16 * 1024;
 
-/// Up to so many bytes, all of such a file is read.
+/// Up to so many bytes, all of such a file is read: less than this is not worth a call of its own.
 const READ: u64 = 2 * TAIL;
 
 /// A body to be pulled, and its head, which waits for the first data if it has not been sent.
@@ -51,6 +51,22 @@ pub(crate) async fn pump<T: Transport>(link: Arc<Link<T>>, number: u64, pull: Pu
     }
 }
 
+/// Whether all of a file is read by us, and is so little that it needs no pump.
+pub(crate) fn is_read(file: &FileBody) -> bool {
+    file.is_checked() && file.len <= READ
+}
+
+/// All of such a file.
+pub(crate) fn read(file: FileBody) -> io::Result<Bytes> {
+    let mut pieces = FilePieces::new(file);
+    let Some(first) = pieces.next() else { return Ok(Bytes::new()) };
+    let mut all = first?;
+    for piece in pieces {
+        all = [all, piece?].concat().into();
+    }
+    Ok(all)
+}
+
 /// Sends what a body brings, and before that its head.
 struct Pen<T> {
     link: Arc<Link<T>>,
@@ -62,12 +78,18 @@ struct Pen<T> {
 
 impl<T: Transport> Pen<T> {
     fn data(&mut self, data: Bytes) -> Result<Flow> {
+        self.queue(data).map(|(flow, _)| flow)
+    }
+
+    /// The same, and tells how much waits to be written.
+    fn queue(&mut self, data: Bytes) -> Result<(Flow, usize)> {
         if data.is_empty() {
-            return Ok(Flow::More);
+            return Ok((Flow::More, 0));
         }
         self.start()?;
         let mut state = self.link.of(self.number)?;
-        self.link.with_wire(&mut state, |contract, wire| contract.data(wire, data))
+        let flow = self.link.with_wire(&mut state, |contract, wire| contract.data(wire, data))?;
+        Ok((flow, state.out.len()))
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<()> {
@@ -147,8 +169,9 @@ fn poll_stream<T: Transport>(
     let Some(body) = &mut stream.0 else {
         return Poll::Ready(pen.end(None));
     };
+    let mut waiting = pen.link.lock().out.len();
     loop {
-        if pen.link.lock().out.len() >= HIGH_WATER {
+        if waiting >= HIGH_WATER {
             ready!(pen.link.poll_flush(cx))?;
         }
         let frame = match caught(|| body.as_mut().poll_frame(cx))? {
@@ -162,11 +185,10 @@ fn poll_stream<T: Transport>(
             }
         };
         match frame.into_data() {
-            Ok(item) => {
-                if pen.data(item)? == Flow::Enough {
-                    return Poll::Ready(pen.end(None));
-                }
-            }
+            Ok(item) => match pen.queue(item)? {
+                (Flow::More, more) => waiting = more,
+                (Flow::Enough, _) => return Poll::Ready(pen.end(None)),
+            },
             Err(frame) => return Poll::Ready(pen.end(frame.into_trailers().ok())),
         }
     }
@@ -177,11 +199,10 @@ async fn pump_file<T: Transport>(mut pen: Pen<T>, mut body: FileBody) -> Result<
     let len = body.len;
     // What is read by us cannot change after the last look at the file; what the system is to send
     // can, until the peer is ready for it.
-    let kept = match len {
-        _ if !body.is_checked() => 0,
-        // Less than this is not worth a call of its own.
-        ..=READ => len,
-        _ => TAIL,
+    let kept = match body.is_checked() {
+        _ if is_read(&body) => len,
+        true => TAIL,
+        false => 0,
     };
     if len > kept {
         pen.start()?;

@@ -20,7 +20,7 @@ use gateway_http1::{CloseReason, Event, Next, Timeout};
 use crate::caught::{CaughtFuture, Closing, caught_reply};
 use crate::exchange::ConnectionExchange;
 use crate::link::{Link, Read, State, Turn};
-use crate::pump::{Pull, pump};
+use crate::pump::{Pull, is_read, pump, read};
 use crate::request::environ;
 use crate::upgrade::upgrade;
 use crate::{Phase, Service, Transport};
@@ -263,7 +263,14 @@ impl<T: Transport> Driver<T> {
         }
         let mut head = parts.head;
         let Some(body) = &mut body.0 else { return Ok(Step::Answered) };
-        Ok(match self.respond_with(&mut head, parts.head_sent, body)? {
+        let rest = match self.respond_with(&mut head, parts.head_sent, body)? {
+            Rest::Pump(Body::File(file)) if is_read(&file) => {
+                *body = Body::Bytes(read(file)?);
+                self.respond_with(&mut head, parts.head_sent, body)?
+            }
+            rest => rest,
+        };
+        Ok(match rest {
             Rest::Done => Step::Answered,
             Rest::Pump(body) => Step::Wait(Work::Body(Pull { body, head })),
             Rest::Upgrade(protocol) => Step::Wait(Work::Upgrade(protocol)),
