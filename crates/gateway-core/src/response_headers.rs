@@ -136,6 +136,13 @@ impl From<ResponseHeaders> for HeaderMap {
 
 impl<const N: usize> From<[(HeaderName, HeaderValue); N]> for ResponseHeaders {
     fn from(fields: [(HeaderName, HeaderValue); N]) -> ResponseHeaders {
+        fields.into_iter().collect()
+    }
+}
+
+/// Names and values in the order in which they are to be sent; a name may come several times.
+impl FromIterator<(HeaderName, HeaderValue)> for ResponseHeaders {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> ResponseHeaders {
         let list = fields.into_iter().map(|(name, value)| (name, Value::Value(value)));
         ResponseHeaders { list: list.collect(), ..ResponseHeaders::default() }
     }
@@ -220,6 +227,17 @@ mod tests {
         headers.remove(CONTENT_TYPE);
         assert_eq!(names(&headers), [("set-cookie", &b"a"[..])]);
         assert_eq!(HeaderMap::from(headers).len(), 1);
+    }
+
+    #[test]
+    fn pairs_are_collected_in_their_order() {
+        let value = HeaderValue::from_static;
+        let pairs =
+            vec![(SET_COOKIE, value("a")), (CONTENT_TYPE, value("b")), (SET_COOKIE, value("c"))];
+        let headers: ResponseHeaders = pairs.into_iter().collect();
+        let expected = [("set-cookie", &b"a"[..]), ("content-type", b"b"), ("set-cookie", b"c")];
+        assert_eq!(names(&headers), expected);
+        assert!(headers.map.get().is_none());
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl fmt::Debug for Recovery {
 }
 
 /// What can stand for header fields: [`ResponseHeaders`], a [`HeaderMap`], `()` for none, or an array
-/// of pairs. For any other number of pairs, collect them into a map.
+/// of pairs. Any other number of pairs can be collected into [`ResponseHeaders`].
 ///
 /// # Panics
 ///
