@@ -2,20 +2,24 @@
 
 use gateway_core::Body;
 use gateway_core::http::StatusCode;
-use gateway_core::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+use gateway_core::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, VARY};
+
+/// Most answers have no more fields than this.
+const FIELDS: usize = 8;
 
 /// A head and a body, to be started when nothing can change any more.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    /// In the order in which they are sent. There are few, so a list is faster than a map.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Body,
 }
 
 impl Answer {
     /// Without a body.
     pub(crate) fn empty(status: StatusCode) -> Answer {
-        Answer { status, headers: HeaderMap::new(), body: Body::Empty }
+        Answer { status, headers: Vec::with_capacity(FIELDS), body: Body::Empty }
     }
 
     /// With the status as its text.
@@ -26,7 +30,10 @@ impl Answer {
 
     /// With another field, in place of any of that name.
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Answer {
-        self.headers.insert(name, value);
+        match self.headers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.headers.push((name, value)),
+        }
         self
     }
 
@@ -40,8 +47,13 @@ impl Answer {
 
     /// Says that the answer depends on a request field.
     pub(crate) fn vary(mut self, name: &'static str) -> Answer {
-        self.headers.append(VARY, HeaderValue::from_static(name));
+        self.headers.push((VARY, HeaderValue::from_static(name)));
         self
+    }
+
+    /// The value of a field that is there once.
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     pub(crate) fn with_body(mut self, body: impl Into<Body>) -> Answer {

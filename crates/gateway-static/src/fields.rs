@@ -1,6 +1,13 @@
 //! Request fields, read as their grammar has them.
 
 use gateway_core::Environ;
+use gateway_core::bytes::Bytes;
+use gateway_core::http::header::{HeaderValue, InvalidHeaderValue};
+
+/// A value that keeps the text it is given.
+pub(crate) fn owned(text: String) -> Result<HeaderValue, InvalidHeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text))
+}
 
 /// All values of a field, in order.
 pub(crate) fn values<'a>(environ: &'a Environ, name: &'a str) -> impl Iterator<Item = &'a [u8]> {

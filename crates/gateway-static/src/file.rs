@@ -172,7 +172,7 @@ fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answe
         return Ok(with_part(answer, opened, span));
     }
     let boundary = boundary();
-    let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = answer.field(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let body = Multipart::new(opened, parts, content_type.unwrap_or_default(), &boundary);
     let multipart = format!("multipart/byteranges; boundary={boundary}");
     Ok(answer
@@ -181,9 +181,12 @@ fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answe
         .with_body(Body::iter(body)))
 }
 
-/// The length is said here, since a server cannot tell an empty file from a body that was left out
-/// of the answer to a HEAD.
+/// The server says the length of what there is. It cannot tell an empty file from a body that was
+/// left out of the answer to a HEAD.
 fn with_part(answer: Answer, opened: Opened, span: Span) -> Answer {
-    let len = span.end - span.start;
-    answer.with(CONTENT_LENGTH, HeaderValue::from(len)).with_body(opened.part(span))
+    let answer = match span.is_empty() {
+        true => answer.with(CONTENT_LENGTH, HeaderValue::from_static("0")),
+        false => answer,
+    };
+    answer.with_body(opened.part(span))
 }

@@ -4,11 +4,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use gateway_core::Result;
+use gateway_core::http::HeaderValue;
+
+use crate::fields::owned;
+
 /// What a file is, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Media {
     /// Without parameters.
-    pub(crate) essence: String,
+    pub(crate) essence: &'static str,
 }
 
 /// The kinds that a listing shows apart.
@@ -30,31 +35,28 @@ impl Media {
         let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
         if let Some((_, essence)) = BETTER.iter().find(|(of, _)| extension.eq_ignore_ascii_case(of))
         {
-            return Media { essence: (*essence).to_owned() };
+            return Media { essence };
         }
-        let essence = match mime_guess::from_path(path).first() {
-            Some(mime) => mime.essence_str().to_owned(),
-            None => "application/octet-stream".to_owned(),
-        };
-        Media { essence }
+        let essence = mime_guess::from_ext(extension).first_raw();
+        Media { essence: essence.unwrap_or("application/octet-stream") }
     }
 
     /// The field's value: text gets `charset`, if there is one.
     ///
     /// JSON has no such parameter (RFC 8259 §11), and XML says it itself, which the parameter would
     /// overrule (RFC 7303 §3.2).
-    pub(crate) fn content_type(&self, charset: Option<&str>) -> String {
-        match charset {
+    pub(crate) fn content_type(&self, charset: Option<&str>) -> Result<HeaderValue> {
+        Ok(match charset {
             Some(charset) if self.essence.starts_with("text/") && self.essence != "text/xml" => {
-                format!("{}; charset={charset}", self.essence)
+                owned([self.essence, "; charset=", charset].concat())?
             }
-            _ => self.essence.clone(),
-        }
+            _ => HeaderValue::from_static(self.essence),
+        })
     }
 
     /// Whether compressing it is of use.
     pub(crate) fn is_compressible(&self) -> bool {
-        let essence = self.essence.as_str();
+        let essence = self.essence;
         essence.starts_with("text/")
             || essence.ends_with("+json")
             || essence.ends_with("+xml")
@@ -75,7 +77,7 @@ impl Media {
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        let essence = self.essence.as_str();
+        let essence = self.essence;
         match essence.split('/').next() {
             Some("text") => Kind::Text,
             Some("image") => Kind::Image,
@@ -151,10 +153,11 @@ mod tests {
             ("a.unknown-thing", "application/octet-stream", false),
         ] {
             let media = Media::of(name.as_bytes());
-            assert_eq!(media.content_type(Some("utf-8")), content_type, "{name}");
+            let value = media.content_type(Some("utf-8")).expect("it is a value");
+            assert_eq!(value, content_type, "{name}");
             assert_eq!(media.is_compressible(), compressible, "{name}");
         }
-        assert_eq!(Media::of(b"a.txt").content_type(None), "text/plain");
+        assert_eq!(Media::of(b"a.txt").content_type(None).expect("it is a value"), "text/plain");
         assert_eq!(Media::of(b"\xff.txt").essence, "text/plain");
     }
 }

@@ -110,7 +110,7 @@ mod tests {
     fn opened(content: &[u8]) -> Opened {
         let file = tempfile::tempfile().expect("a temporary file");
         file.write_all_at(content, 0).expect("it can be written");
-        let facts = Facts::from(&file.metadata().expect("it has facts"));
+        let facts = Facts::from(&rustix::fs::fstat(&file).expect("it has facts"));
         Opened { file, facts }
     }
 

@@ -4,12 +4,11 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway_core::{Body, FileBody};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::range::Span;
@@ -166,15 +165,12 @@ impl Root {
             Way::Walk => walk::open(&self.handle, path, OPEN),
             Way::Follow => rustix::fs::openat(&self.handle, or_dot(path), OPEN, Mode::empty()),
         }?;
-        let file = File::from(handle);
-        let metadata = file.metadata().map_err(|error| errno(&error))?;
-        let opened = Opened { facts: Facts::from(&metadata), file };
-        if metadata.is_file() {
-            Ok(Found::File(opened))
-        } else if metadata.is_dir() {
-            Ok(Found::Directory(opened))
-        } else {
-            Err(Errno::NOENT)
+        let stat = rustix::fs::fstat(&handle)?;
+        let opened = Opened { facts: Facts::from(&stat), file: File::from(handle) };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Found::File(opened)),
+            FileType::Directory => Ok(Found::Directory(opened)),
+            _ => Err(Errno::NOENT),
         }
     }
 
@@ -215,14 +211,16 @@ impl Way {
     }
 }
 
-impl From<&std::fs::Metadata> for Facts {
-    fn from(metadata: &std::fs::Metadata) -> Facts {
+impl From<&Stat> for Facts {
+    #[expect(clippy::unnecessary_cast, reason = "the types are others on other systems")]
+    fn from(stat: &Stat) -> Facts {
+        let stamp = |seconds, nanoseconds| Stamp { seconds, nanoseconds };
         Facts {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: Stamp { seconds: metadata.mtime(), nanoseconds: metadata.mtime_nsec() },
-            changed: Stamp { seconds: metadata.ctime(), nanoseconds: metadata.ctime_nsec() },
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            len: stat.st_size as u64,
+            modified: stamp(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: stamp(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
     }
 }
@@ -230,7 +228,7 @@ impl From<&std::fs::Metadata> for Facts {
 /// Fails if `file` is no longer what `facts` say. A file that was only renamed or unlinked is still
 /// the same, so the change time does not count.
 pub(crate) fn check_unchanged(file: &File, facts: &Facts) -> io::Result<()> {
-    let now = Facts::from(&file.metadata()?);
+    let now = Facts::from(&rustix::fs::fstat(file)?);
     if now.len == facts.len && now.modified == facts.modified {
         return Ok(());
     }
@@ -288,10 +286,6 @@ fn or_dot(path: &[u8]) -> &[u8] {
     if path.is_empty() { b"." } else { path }
 }
 
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,7 +325,7 @@ mod tests {
         rustix::fs::mknodat(
             rustix::fs::CWD,
             at("root/fifo"),
-            rustix::fs::FileType::Fifo,
+            FileType::Fifo,
             Mode::RUSR | Mode::WUSR,
             0,
         )

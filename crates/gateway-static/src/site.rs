@@ -8,7 +8,9 @@ use gateway_core::http::header::{
     ALLOW, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
 use gateway_core::http::{Method, StatusCode};
-use gateway_core::{Application, Environ, Error, Reply, Response, Result, StartResponse};
+use gateway_core::{
+    Application, Environ, Error, Reply, Response, ResponseHeaders, Result, StartResponse,
+};
 use rustix::io::Errno;
 
 use crate::answer::Answer;
@@ -125,7 +127,8 @@ impl Site {
     ) -> Result<Response> {
         let nosniff = HeaderValue::from_static("nosniff");
         let answer = self.origins.apply(environ, answer?.with(X_CONTENT_TYPE_OPTIONS, nosniff));
-        Ok(start_response.start(answer.status, answer.headers).with_body(answer.body))
+        let headers: ResponseHeaders = answer.headers.into_iter().collect();
+        Ok(start_response.start(answer.status, headers).with_body(answer.body))
     }
 
     fn answer(&self, environ: &Environ, look: &Look) -> Result<Answer> {
@@ -217,7 +220,7 @@ impl Site {
     }
 
     pub(crate) fn content_type(&self, media: &Media) -> Result<HeaderValue> {
-        Ok(HeaderValue::from_str(&media.content_type(self.charset.as_deref()))?)
+        media.content_type(self.charset.as_deref())
     }
 
     /// The `Cache-Control` of the file `name`.

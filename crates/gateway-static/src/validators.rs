@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway_core::http::HeaderValue;
 
+use crate::fields::owned;
 use crate::root::{Facts, Stamp};
 
 /// The last second that an HTTP date can say: the end of the year 9999.
@@ -37,7 +38,7 @@ impl Validators {
     pub(crate) fn of(facts: &Facts, now: SystemTime) -> Validators {
         let mut hasher = DefaultHasher::new();
         (facts.device, facts.inode, facts.len, facts.modified, facts.changed).hash(&mut hasher);
-        let opaque = format!("{:016x}", hasher.finish());
+        let opaque = hexadecimal(hasher.finish());
         let weak = !is_settled(facts.changed, now);
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         // RFC 9110 §8.8.2.1: never later than the message itself.
@@ -62,13 +63,17 @@ impl Validators {
 
     pub(crate) fn etag(&self) -> Option<HeaderValue> {
         let Tag { opaque, weak } = self.tag.as_ref()?;
-        let value = if *weak { format!("W/\"{opaque}\"") } else { format!("\"{opaque}\"") };
-        HeaderValue::from_str(&value).ok()
+        owned([if *weak { "W/\"" } else { "\"" }, opaque, "\""].concat()).ok()
     }
 
     pub(crate) fn last_modified(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&httpdate::fmt_http_date(time(self.modified?))).ok()
+        owned(httpdate::fmt_http_date(time(self.modified?))).ok()
     }
+}
+
+fn hexadecimal(number: u64) -> String {
+    let digit = |place: u32| char::from_digit((number >> (4 * place)) as u32 & 0xf, 16);
+    (0..16).rev().filter_map(digit).collect()
 }
 
 /// A number of seconds as a point in time.
@@ -101,6 +106,13 @@ mod tests {
 
     fn tag(facts: &Facts, now: SystemTime) -> Tag {
         Validators::of(facts, now).tag.expect("a file has a tag")
+    }
+
+    #[test]
+    fn numbers_have_all_their_digits() {
+        for number in [0, 0xa, 0x0123_4567_89ab_cdef, u64::MAX] {
+            assert_eq!(hexadecimal(number), format!("{number:016x}"));
+        }
     }
 
     #[test]
