@@ -17,8 +17,9 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sockopt};
 
 use crate::drive::Waiting;
 
-/// What is read at first. It lies on the stack, so that a thread which waits holds no buffer.
-const SMALL: usize = 4 * 1024;
+/// What is read at first: most heads are shorter. It lies on the stack, so that a thread which waits
+/// holds no buffer, and one more page of stack where this is larger.
+const SMALL: usize = 3 * 1024;
 
 /// What is read when the last read was full.
 const LARGE: usize = 64 * 1024;
