@@ -1,250 +1,256 @@
-//! A line for every request.
+//! An event for every request.
 
-use std::fmt::{self, Write};
+mod event;
+mod format;
+mod lines;
+mod texts;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use gateway_core::exchange::End;
-use gateway_core::{
-    Address, Application, Environ, ErrorStream, IntoApplication, Reply, StartResponse,
-};
-use jiff::ZonedDateTime;
-use jiff::tz::TimeZone;
-use serde::Serialize;
+use gateway_core::http::{Method, Version};
+use gateway_core::{Address, Application, Environ, IntoApplication, Reply, StartResponse};
+use tracing::field::{Value, display};
+use tracing::{Dispatch, Span};
 
 use crate::RequestId;
+use crate::conventions::{OTHER_METHOD, error_type, known_method, protocol_version};
 use crate::credentials::basic_credentials;
+use event::{FIELDS, Values, place};
+use texts::Texts;
 
-/// How a line of an [`AccessLog`] is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// The Common Log Format: address, user, time, request line, status, bytes of the body.
-    Common,
-    /// The same with Referer and User-Agent, as Apache and nginx have it.
-    Combined,
-    /// An object in JSON with these, how long it took, in milliseconds, and the [`RequestId`] if the
-    /// request has one.
-    Json,
-}
+pub use format::LogFormat;
+pub use lines::AccessLines;
 
-/// Writes a line for every request once it is over, also for those that fail or are cut off.
+/// Tells `tracing` of every request once it is over, also of those that fail or are cut off.
 ///
-/// The time is that of the request's arrival, in the system's time zone (in JSON: in UTC). The user
-/// is whoever the request says it is by Basic authentication; with a 401 beside it, do not believe
-/// it. The bytes are those of the body, without framing. What a peer sends cannot forge a line or
-/// drive a terminal: it is escaped. The remote address is what the request says when it comes by
-/// here: mount it inside of `Forwarded` where a proxy stands in front.
+/// It is one event for each, of level INFO and of the target `gateway::access`, by which it can be
+/// filtered. It comes to the default subscriber, and to one of [your own](AccessLog::also_to).
+/// [`AccessLines`] makes of it the lines that web servers write. Where nobody listens, it costs
+/// nothing. The fields have the names of OpenTelemetry's conventions, where these have one:
 ///
-/// Lines may go anywhere an [`ErrorStream`] leads, to `tracing` for instance:
-/// `ErrorStream::new(|line: &str| tracing::info!(target: "access", "{line}"))`.
+/// | field | what |
+/// |---|---|
+/// | `client.address` | the IP address of the remote side, or the path of its Unix socket |
+/// | `gateway.remote` | the same as [`Address`] shows it, so with the port |
+/// | `user.name` | whoever the request says it is by Basic authentication; with a 401 beside it, do not believe it |
+/// | `http.request.method` | the method, `_OTHER` if it is none that the conventions know |
+/// | `http.request.method_original` | the method in that case |
+/// | `url.original` | the request target as it came, with its query |
+/// | `network.protocol.version` | `1.1`, for instance |
+/// | `http.response.status_code` | the status that was sent, if one was |
+/// | `http.response.body.size` | bytes of the body, without framing |
+/// | `http.server.request.duration` | seconds from the call to the end |
+/// | `http.request.header.referer`, `user_agent.original` | what the peer says there |
+/// | `request.id` | the [`RequestId`], if it has one |
+/// | `error.type` | where it failed, the status; where it was cut, `disconnected`, `timeout` or `cut` |
+/// | `error.message` | where it was cut, why |
+///
+/// What a peer sends is recorded as text, which subscribers escape; what is no UTF-8, as bytes.
+///
+/// Mount it inside of `Forwarded`, so that the remote address is the client's and not a proxy's, and
+/// inside of `Spans`: then the event is within the request's span.
+///
+/// ```
+/// use gateway_core::{Environ, Response, Result, StartResponse, http::StatusCode};
+/// use gateway_middleware::{AccessLines, AccessLog, LogFormat};
+/// use tracing_subscriber::{Registry, layer::SubscriberExt};
+///
+/// fn hello(_: Environ, start_response: StartResponse) -> Result<Response> {
+///     Ok(start_response.start(StatusCode::OK, ()).with_body("Hello\n"))
+/// }
+///
+/// let lines = AccessLines::new(LogFormat::Combined, std::io::stdout());
+/// let subscriber = Registry::default().with(lines); // and others, for other events
+/// tracing::subscriber::set_global_default(subscriber)?;
+/// let app = AccessLog::new(hello);
+/// # gateway_conformance::TestClient::new(app).get("/").send();
+/// # Ok::<(), tracing::subscriber::SetGlobalDefaultError>(())
+/// ```
+///
+/// Source: OpenTelemetry, "Semantic conventions for HTTP spans" 1.23, and its registry of attributes.
 #[derive(Debug)]
 pub struct AccessLog<A> {
     app: A,
-    format: LogFormat,
-    lines: ErrorStream,
+    also: Option<Dispatch>,
 }
 
 impl<A: Application> AccessLog<A> {
-    /// Logs the requests of `app` to `lines`.
-    pub fn new<M>(
-        app: impl IntoApplication<M, Application = A>,
-        format: LogFormat,
-        lines: ErrorStream,
-    ) -> AccessLog<A> {
-        AccessLog { app: app.into_application(), format, lines }
+    /// Tells of the requests of `app`.
+    pub fn new<M>(app: impl IntoApplication<M, Application = A>) -> AccessLog<A> {
+        AccessLog { app: app.into_application(), also: None }
+    }
+
+    /// Gives the events to `subscriber` as well, whichever one is the default, and also if none is.
+    /// It sees nothing else. So a program that is no application itself logs what it runs, and leaves
+    /// the default to it. Of two calls the last one counts; what is the default as well is told twice.
+    ///
+    /// Where the application has an access log of its own inside of this one, the default subscriber
+    /// gets that one's events alone, which know more.
+    ///
+    /// ```
+    /// use gateway_core::{Environ, Response, Result, StartResponse, http::StatusCode};
+    /// use gateway_middleware::{AccessLines, AccessLog, LogFormat};
+    ///
+    /// fn hello(_: Environ, start_response: StartResponse) -> Result<Response> {
+    ///     Ok(start_response.start(StatusCode::OK, ()).with_body("Hello\n"))
+    /// }
+    ///
+    /// let lines = AccessLines::new(LogFormat::Json, std::io::stderr());
+    /// let app = AccessLog::new(hello).also_to(lines);
+    /// # gateway_conformance::TestClient::new(app).get("/").send();
+    /// ```
+    #[must_use]
+    pub fn also_to(self, subscriber: impl Into<Dispatch>) -> AccessLog<A> {
+        AccessLog { also: Some(subscriber.into()), ..self }
     }
 }
 
 impl<A: Application> Application for AccessLog<A> {
-    fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
-        let request = Request::of(&environ);
-        let (format, lines) = (self.format, self.lines.clone());
-        start_response.on_end(move |end| lines.line(request.line(format, end)));
+    fn call(&self, mut environ: Environ, start_response: StartResponse) -> Reply {
+        if let Some(listeners) = Listeners::of(&mut environ, self.also.as_ref()) {
+            let request = Request::of(&environ);
+            start_response
+                .on_end(move |end| request.with_event(end, |event| listeners.tell(event)));
+        }
         self.app.call(environ, start_response)
+    }
+}
+
+/// Who is told of a request.
+struct Listeners {
+    also: Option<Dispatch>,
+    /// The one that the application is called in.
+    span: Span,
+    inside: Option<Inside>,
+}
+
+/// In the extensions of a request: whether an access log inside tells the default subscriber.
+#[derive(Clone, Default)]
+struct Inside(Arc<AtomicBool>);
+
+impl Listeners {
+    /// `None` where nobody listens.
+    fn of(environ: &mut Environ, also: Option<&Dispatch>) -> Option<Listeners> {
+        if !event::default_listens() {
+            let listeners = |also| Listeners { also, span: Span::none(), inside: None };
+            return also.cloned().map(|also| listeners(Some(also)));
+        }
+        if let Some(Inside(inside)) = environ.extensions().get() {
+            inside.store(true, Ordering::Relaxed);
+        }
+        let inside = also.map(|_| Inside::default());
+        if let Some(inside) = &inside {
+            environ.extensions_mut().insert(inside.clone());
+        }
+        Some(Listeners { also: also.cloned(), span: Span::current(), inside })
+    }
+
+    fn tell(&self, event: &Values<'_>) {
+        if let Some(also) = &self.also {
+            event::tell(also, None, event);
+        }
+        if !self.inside.as_ref().is_some_and(|Inside(inside)| inside.load(Ordering::Relaxed)) {
+            event::tell_default(&self.span, event);
+        }
     }
 }
 
 /// What is left of a request when it is over.
 struct Request {
-    arrived: ZonedDateTime,
     begun: Instant,
     id: Option<RequestId>,
     remote: Address,
-    user: Option<Vec<u8>>,
-    method: String,
-    target: String,
-    version: String,
-    referer: Option<Vec<u8>>,
-    user_agent: Option<Vec<u8>>,
+    method: Method,
+    version: Version,
+    texts: Texts<4>,
 }
+
+/// The numbers of [`Request`]'s texts.
+const USER: usize = 0;
+const TARGET: usize = 1;
+const REFERER: usize = 2;
+const USER_AGENT: usize = 3;
 
 impl Request {
     fn of(environ: &Environ) -> Request {
-        let field = |name: &str| environ.header(name).map(<[u8]>::to_vec);
+        let credentials = basic_credentials(environ);
+        let user = credentials.as_deref().and_then(user_of);
+        let target = environ.raw_target().as_bytes();
         Request {
-            arrived: ZonedDateTime::now(),
             begun: Instant::now(),
             id: RequestId::of(environ).cloned(),
             remote: environ.remote_addr().clone(),
-            user: basic_credentials(environ).and_then(user_of),
-            method: environ.method().to_string(),
-            target: environ.raw_target().to_owned(),
-            version: format!("{:?}", environ.version()),
-            referer: field("referer"),
-            user_agent: field("user-agent"),
+            method: environ.method().clone(),
+            version: environ.version(),
+            texts: Texts::of([
+                user,
+                Some(target),
+                environ.header("referer"),
+                environ.header("user-agent"),
+            ]),
         }
     }
 
-    fn line(&self, format: LogFormat, end: &End<'_>) -> String {
-        match format {
-            LogFormat::Common => self.common(end),
-            LogFormat::Combined => format!(
-                "{} \"{}\" \"{}\"",
-                self.common(end),
-                Quoted(self.referer.as_deref()),
-                Quoted(self.user_agent.as_deref()),
-            ),
-            LogFormat::Json => self.json(end),
-        }
-    }
-
-    fn common(&self, end: &End<'_>) -> String {
-        let remote = self.remote.inet().map(|address| address.ip().to_canonical().to_string());
-        let user = Quoted(self.user.as_deref()).to_string().replace(' ', r"\x20");
-        let request = format!("{} {} {}", self.method, self.target, self.version);
-        let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
-        format!(
-            "{} - {user} [{}] \"{}\" {} {}",
-            remote.as_deref().unwrap_or("-"),
-            self.arrived.strftime("%d/%b/%Y:%H:%M:%S %z"),
-            Quoted(Some(request.as_bytes())),
-            or_dash(end.status.map(|status| status.as_u16().into())),
-            or_dash((end.bytes_sent > 0).then_some(end.bytes_sent)),
-        )
-    }
-
-    fn json(&self, end: &End<'_>) -> String {
-        let text = |bytes: &Option<Vec<u8>>| {
-            bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    /// Hands `tell` the values of the event that says how the request ended.
+    fn with_event(&self, end: &End<'_>, tell: impl FnOnce(&Values<'_>)) {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let known = known_method(&self.method);
+        let odd_method = known.is_none().then(|| self.method.as_str());
+        let version = protocol_version(self.version);
+        let status = end.status.map(|status| status.as_u16());
+        // Addresses show themselves. A path may hold anything, so it has to be text.
+        let inet = self.remote.inet();
+        let (ip, socket) = (inet.map(|inet| display(inet.ip().to_canonical())), inet.map(display));
+        let path = match &self.remote {
+            Address::Unix(path) => Some(path.to_string_lossy()),
+            _ => None,
         };
-        let utc = self.arrived.with_time_zone(TimeZone::UTC);
-        let line = Line {
-            time: utc.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-            id: self.id.as_ref().map(RequestId::as_str),
-            remote: self.remote.to_string(),
-            user: text(&self.user),
-            method: &self.method,
-            target: &self.target,
-            version: &self.version,
-            status: end.status.map(|status| status.as_u16()),
-            bytes: end.bytes_sent,
-            milliseconds: (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3,
-            referer: text(&self.referer),
-            user_agent: text(&self.user_agent),
-            aborted: end.abort.map(ToString::to_string),
-        };
-        let json = serde_json::to_string(&line).unwrap_or_default();
-        // DEL and U+0080 to U+009F, which JSON would leave as they are and a terminal may obey.
-        json.chars().fold(String::with_capacity(json.len()), |mut json, c| {
-            if c.is_control() {
-                // Writing to a string does not fail.
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            } else {
-                json.push(c);
-            }
-            json
-        })
+        let remote = inet.is_none().then(|| self.remote.to_string());
+        let (path, remote) = (path.as_deref(), remote.as_deref());
+        let [user, target, referer, user_agent] =
+            [USER, TARGET, REFERER, USER_AGENT].map(|number| self.texts.get(number).map(text));
+        let id = self.id.as_ref().map(RequestId::as_str);
+        let error_type = error_type(end);
+        let aborted = end.abort.map(ToString::to_string);
+        let aborted = aborted.as_deref();
+
+        let mut values: Values<'_> = [None; FIELDS];
+        values[place::MESSAGE] = Some(&"request finished");
+        values[place::CLIENT] = if path.is_some() { Some(&path) } else { Some(&ip) };
+        values[place::REMOTE] = if remote.is_some() { Some(&remote) } else { Some(&socket) };
+        values[place::USER] = user.as_ref().map(value);
+        values[place::METHOD] = Some(known.as_ref().unwrap_or(&OTHER_METHOD));
+        values[place::ODD_METHOD] = Some(&odd_method);
+        values[place::TARGET] = target.as_ref().map(value);
+        values[place::VERSION] = Some(&version);
+        values[place::STATUS] = Some(&status);
+        values[place::BYTES] = Some(&end.bytes_sent);
+        values[place::SECONDS] = Some(&seconds);
+        values[place::REFERER] = referer.as_ref().map(value);
+        values[place::USER_AGENT] = user_agent.as_ref().map(value);
+        values[place::ID] = Some(&id);
+        values[place::ERROR_TYPE] = Some(&error_type);
+        values[place::ABORTED] = Some(&aborted);
+        tell(&values);
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    remote: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    method: &'a str,
-    target: &'a str,
-    version: &'a str,
-    status: Option<u16>,
-    bytes: u64,
-    milliseconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    referer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aborted: Option<String>,
+/// As text where it is text, and else as it is.
+fn text(bytes: &[u8]) -> Result<&str, &[u8]> {
+    std::str::from_utf8(bytes).map_err(|_| bytes)
 }
 
-fn user_of(mut credentials: Vec<u8>) -> Option<Vec<u8>> {
+fn value<'a>(text: &'a Result<&'a str, &'a [u8]>) -> &'a dyn Value {
+    match text {
+        Ok(text) => text,
+        Err(bytes) => bytes,
+    }
+}
+
+fn user_of(credentials: &[u8]) -> Option<&[u8]> {
     let colon = credentials.iter().position(|&b| b == b':')?;
-    credentials.truncate(colon);
-    Some(credentials).filter(|user| !user.is_empty())
-}
-
-/// What may stand between quotes: as Apache writes it, or a dash for nothing.
-struct Quoted<'a>(Option<&'a [u8]>);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &b in self.0.unwrap_or(b"-") {
-            match b {
-                b'"' | b'\\' => write!(f, "\\{}", char::from(b))?,
-                b' '..=b'~' => f.write_char(char::from(b))?,
-                _ => write!(f, "\\x{b:02x}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use gateway_core::http::StatusCode;
-
-    fn request() -> Request {
-        let arrived = "2000-10-10T13:55:36-07:00[America/Los_Angeles]";
-        Request {
-            arrived: arrived.parse().unwrap_or_else(|_| {
-                // Without the system's zones.
-                "2000-10-10T13:55:36-07:00[-07:00]".parse().expect("it is sound")
-            }),
-            begun: Instant::now(),
-            id: RequestId::new("r-1"),
-            remote: Address::Inet("127.0.0.1:5000".parse().expect("it is sound")),
-            user: Some(b"fr an\"k".to_vec()),
-            method: "GET".into(),
-            target: "/apache_pb.gif".into(),
-            version: "HTTP/1.0".into(),
-            referer: None,
-            user_agent: Some(b"M\x1b[2J\xc2\x85".to_vec()),
-        }
-    }
-
-    #[test]
-    fn lines_have_apaches_form_and_cannot_be_forged() {
-        let end = End::new(Some(StatusCode::OK), 2326);
-        let common = "127.0.0.1 - fr\\x20an\\\"k [10/Oct/2000:13:55:36 -0700] \
-                      \"GET /apache_pb.gif HTTP/1.0\" 200 2326";
-        assert_eq!(request().line(LogFormat::Common, &end), common);
-        let combined = format!("{common} \"-\" \"M\\x1b[2J\\xc2\\x85\"");
-        assert_eq!(request().line(LogFormat::Combined, &end), combined);
-        let nothing = request().line(LogFormat::Common, &End::new(None, 0));
-        assert!(nothing.ends_with("HTTP/1.0\" - -"), "{nothing}");
-    }
-
-    #[test]
-    fn json_stays_json() {
-        let line = request().line(LogFormat::Json, &End::new(Some(StatusCode::OK), 5));
-        assert!(!line.contains(char::is_control), "{line}");
-        let value: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
-        assert_eq!(value["time"], "2000-10-10T20:55:36.000Z");
-        assert_eq!(value["id"], "r-1");
-        assert_eq!(value["user_agent"], "M\u{1b}[2J\u{85}");
-        assert_eq!((&value["status"], &value["bytes"]), (&200.into(), &5.into()));
-    }
+    Some(&credentials[..colon]).filter(|user| !user.is_empty())
 }

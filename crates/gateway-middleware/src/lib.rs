@@ -4,21 +4,22 @@
 //! server. Each is behind a feature of its name, and none is on by default.
 //!
 //! ```
-//! use gateway_core::{Environ, ErrorStream, Response, Result, StartResponse, http::StatusCode};
-//! use gateway_middleware::{AccessLog, LogFormat, RequestIds};
+//! use gateway_core::{Environ, Response, Result, StartResponse, http::StatusCode};
+//! use gateway_middleware::{AccessLines, AccessLog, LogFormat, RequestIds};
 //!
 //! fn hello(_: Environ, start_response: StartResponse) -> Result<Response> {
 //!     Ok(start_response.start(StatusCode::OK, ()).with_body("Hello\n"))
 //! }
 //!
-//! let app = AccessLog::new(hello, LogFormat::Json, ErrorStream::stderr());
+//! let lines = AccessLines::new(LogFormat::Json, std::io::stdout());
+//! let app = AccessLog::new(hello).also_to(lines);
 //! let app = RequestIds::new(app);
 //! # let _ = app;
 //! ```
 //!
 //! | feature | what | where tower-http has the like |
 //! |---|---|---|
-//! | `access-log` | [`AccessLog`]: a line for every request | – |
+//! | `access-log` | [`AccessLog`]: an event of `tracing` for every request; [`AccessLines`]: a line of it | – |
 //! | `basic-auth` | [`BasicAuth`]: lets in who knows the password | `ValidateRequestHeaderLayer` |
 //! | `body-limit` | [`BodyLimit`]: bounds request bodies, route by route | `RequestBodyLimitLayer` |
 //! | `compression` | [`Compression`]: makes responses shorter | `CompressionLayer` |
@@ -60,6 +61,8 @@ mod compression;
 mod concurrency_limit;
 #[cfg(feature = "conditional")]
 mod conditional;
+#[cfg(any(feature = "access-log", feature = "tracing"))]
+mod conventions;
 #[cfg(feature = "cors")]
 mod cors;
 #[cfg(any(feature = "metrics", feature = "trace"))]
@@ -104,7 +107,7 @@ mod trace;
 mod vary;
 
 #[cfg(feature = "access-log")]
-pub use access_log::{AccessLog, LogFormat};
+pub use access_log::{AccessLines, AccessLog, LogFormat};
 #[cfg(feature = "basic-auth")]
 pub use basic_auth::{BasicAuth, InvalidRealm};
 #[cfg(feature = "body-limit")]

@@ -7,13 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateway_core::exchange::End;
-use gateway_core::http::{Method, StatusCode, Version};
-use gateway_core::{
-    Address, Application, Environ, Error, IntoApplication, PeerError, Reply, StartResponse,
-};
+use gateway_core::{Address, Application, Environ, IntoApplication, Reply, StartResponse};
 use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 
+use crate::conventions::{OTHER_METHOD, error_type, known_method, protocol_version};
 use crate::{RequestId, RoutePattern};
 
 pub use context::TraceContext;
@@ -100,7 +98,7 @@ impl<A: Application> Spans<A> {
             otel.kind = "server",
             otel.name = method.unwrap_or("HTTP"),
             otel.status_code = Empty,
-            http.request.method = method.unwrap_or("_OTHER"),
+            http.request.method = method.unwrap_or(OTHER_METHOD),
             http.request.method_original = Empty,
             http.response.status_code = Empty,
             http.response.body.size = Empty,
@@ -111,7 +109,7 @@ impl<A: Application> Spans<A> {
             server.address = host,
             server.port = port,
             client.address = Empty,
-            network.protocol.version = version(environ.version()),
+            network.protocol.version = protocol_version(environ.version()),
             user_agent.original = Empty,
             error.type = Empty,
             trace_id = %context.trace_id(),
@@ -185,16 +183,8 @@ fn record_end(span: &Span, end: &End<'_>) {
     if let Some(status) = end.status {
         span.record("http.response.status_code", status.as_u16());
     }
-    // Of few values, as the conventions ask: the status, or how it was cut off.
-    let failed = end.status.filter(StatusCode::is_server_error);
-    let failure = match (end.abort, failed) {
-        (Some(Error::Peer(PeerError::Disconnected)), _) => "disconnected".to_owned(),
-        (Some(Error::Peer(PeerError::TooSlow)), _) => "timeout".to_owned(),
-        (Some(_), _) => "cut".to_owned(),
-        (None, Some(status)) => status.as_str().to_owned(),
-        (None, None) => return,
-    };
-    span.record("error.type", &*failure);
+    let Some(failure) = error_type(end) else { return };
+    span.record("error.type", failure);
     span.record("otel.status_code", "ERROR");
 }
 
@@ -212,21 +202,4 @@ fn authority(environ: &Environ) -> (Option<&str>, Option<u16>) {
     };
     let usual = if environ.url_scheme() == "https" { 443 } else { 80 };
     (Some(host), port.or(Some(usual)))
-}
-
-/// `None` for a method that the conventions do not know.
-fn known_method(method: &Method) -> Option<&'static str> {
-    const KNOWN: [&str; 9] =
-        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    KNOWN.into_iter().find(|known| *known == method.as_str())
-}
-
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    }
 }

@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::console;
-use gateway_middleware::{AccessLog, LogFormat, Trace};
+use gateway_middleware::{AccessLines, AccessLog, LogFormat, Trace};
 
 /// The variables by which `gateway run` tells a runner what to do. The socket is standard input.
 pub mod variables {
@@ -115,13 +115,17 @@ pub fn run_tokio<M>(app: impl Runnable<M>) -> ExitCode {
 }
 
 /// `app` within the middlewares that were asked for.
+///
+/// The lines have a subscriber of their own, and none is made the default: that is for the application
+/// to choose, when it is made or at any time later. Its own one gets the events as well.
 pub fn observed(
     mut app: Box<dyn Application>,
     log: Option<LogFormat>,
     trace: bool,
 ) -> Box<dyn Application> {
     if let Some(format) = log {
-        app = Box::new(AccessLog::new(app, format, console::access_lines()));
+        let lines = AccessLines::new(format, console::access_lines());
+        app = Box::new(AccessLog::new(app).also_to(lines));
     }
     if trace {
         app = Box::new(Trace::new(app, console::trace_lines()));

@@ -19,6 +19,7 @@
 //! | names of requests | `request_ids` |
 //! | what is written about requests | `access_log`, `trace`, `spans` |
 //! | who is let in | `basic_auth` |
+//! | a writer that keeps what is written | `written` |
 
 mod access_log;
 mod around;
@@ -39,3 +40,4 @@ mod servers;
 mod spans;
 mod timeout;
 mod trace;
+mod written;

@@ -12,13 +12,17 @@ use futures_timer::Delay;
 use gateway_conformance::{Lint, TestClient};
 use gateway_core::http::{StatusCode, header::CONTENT_TYPE};
 use gateway_core::{
-    Address, Application, Body, Environ, ErrorStream, Lines, Mount, Response, Result, Server,
+    Address, Application, Body, Environ, ErrorStream, Mount, Response, Result, Server,
     StartResponse,
 };
-use gateway_middleware::{AccessLog, Compression, LogFormat, RequestId, RequestIds, Timeout};
+use gateway_middleware::{
+    AccessLines, AccessLog, Compression, LogFormat, RequestId, RequestIds, Timeout,
+};
 use gateway_static::StaticFiles;
 use gateway_std::StdServer;
 use gateway_tokio::TokioServer;
+
+use crate::written::Written;
 
 /// What must happen happens within this time, or the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,7 +66,7 @@ fn both_servers_send_the_same_bytes() {
 
 /// The stack: names outside of the log, so that its lines have them; the log outside of compression,
 /// so that it counts what is sent; the time inside, where the work is.
-fn site(directory: &Path, log: ErrorStream) -> impl Application {
+fn site(directory: &Path, log: Written) -> impl Application {
     let files = StaticFiles::new(directory).build().expect("it is a directory");
     let mount = Mount::new()
         .at("/files", files)
@@ -73,7 +77,8 @@ fn site(directory: &Path, log: ErrorStream) -> impl Application {
         .build()
         .expect("the prefixes are sound");
     let app = Timeout::new(Lint::new(mount), PATIENCE);
-    let app = AccessLog::new(Compression::new(app).brotli(), LogFormat::Combined, log);
+    let log = AccessLines::new(LogFormat::Combined, log);
+    let app = AccessLog::new(Compression::new(app).brotli()).also_to(log);
     Lint::new(RequestIds::new(app))
 }
 
@@ -110,11 +115,11 @@ fn outcome<S: Server + Send + 'static>(
     bind: impl FnOnce(ErrorStream) -> S,
 ) -> Outcome {
     let (errors, log) = ErrorStream::memory();
-    let (access, lines) = ErrorStream::memory();
+    let lines = Written::default();
     let server = bind(errors);
     let address = server.local_addrs().iter().find_map(Address::inet).expect("an IP address");
     let handle = server.handle();
-    let app: Arc<dyn Application> = Arc::new(site(directory, access));
+    let app: Arc<dyn Application> = Arc::new(site(directory, lines.clone()));
     let serving = thread::spawn(move || server.serve(app));
     let answers = ask(address);
     handle.shutdown(PATIENCE);
@@ -191,7 +196,7 @@ fn without_facts(answer: &[u8]) -> String {
 }
 
 /// What was logged, without times. A line is written when the peer may already have all.
-fn access_lines(lines: &Lines) -> Vec<String> {
+fn access_lines(lines: &Written) -> Vec<String> {
     let lines = lines.take().into_iter().map(|line| {
         let (before, rest) = line.split_once('[').expect("a time begins");
         let (_, after) = rest.split_once(']').expect("it ends");

@@ -15,12 +15,17 @@ pub(crate) struct Crate {
 impl Crate {
     /// The crate `name` with `library` as its src/lib.rs.
     pub(crate) fn new(name: &str, library: &str) -> Crate {
+        Crate::depending_on(name, "", library)
+    }
+
+    /// The same, with more lines of dependencies: of such as the workspace has, too.
+    pub(crate) fn depending_on(name: &str, dependencies: &str, library: &str) -> Crate {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates").join(name);
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let core = here.with_file_name("gateway-core");
         let manifest = format!(
             "[package]\nname = {name:?}\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
-             [dependencies]\ngateway-core = {{ path = {core:?} }}\n"
+             [dependencies]\ngateway-core = {{ path = {core:?} }}\n{dependencies}"
         );
         fs::create_dir_all(directory.join("src")).unwrap();
         fs::write(directory.join("Cargo.toml"), manifest).unwrap();
