@@ -134,18 +134,23 @@ struct Inside(Arc<AtomicBool>);
 impl Listeners {
     /// `None` where nobody listens.
     fn of(environ: &mut Environ, also: Option<&Dispatch>) -> Option<Listeners> {
-        if !event::default_listens() {
-            let listeners = |also| Listeners { also, span: Span::none(), inside: None };
-            return also.cloned().map(|also| listeners(Some(also)));
+        let default_listens = event::default_listens();
+        if !default_listens && also.is_none() {
+            return None;
         }
-        if let Some(Inside(inside)) = environ.extensions().get() {
-            inside.store(true, Ordering::Relaxed);
+        let mut listeners = Listeners { also: also.cloned(), span: Span::none(), inside: None };
+        if default_listens {
+            listeners.span = Span::current();
+            if let Some(Inside(inside)) = environ.extensions().get() {
+                inside.store(true, Ordering::Relaxed);
+            }
+            if also.is_some() {
+                let inside = Inside::default();
+                environ.extensions_mut().insert(inside.clone());
+                listeners.inside = Some(inside);
+            }
         }
-        let inside = also.map(|_| Inside::default());
-        if let Some(inside) = &inside {
-            environ.extensions_mut().insert(inside.clone());
-        }
-        Some(Listeners { also: also.cloned(), span: Span::current(), inside })
+        Some(listeners)
     }
 
     fn tell(&self, event: &Values<'_>) {

@@ -7,7 +7,7 @@ use gateway_core::Environ;
 
 /// The name of a request, in the extensions of its [`Environ`]; `RequestIds` puts it there.
 ///
-/// Log it with whatever concerns the request. `AccessLog` in JSON does, and the tracing spans.
+/// Log it with whatever concerns the request. `AccessLog` and `Spans` do.
 ///
 /// ```
 /// use gateway_core::Environ;

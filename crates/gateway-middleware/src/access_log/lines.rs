@@ -49,7 +49,8 @@ pub struct AccessLines {
 
 impl AccessLines {
     /// Writes lines to `writer`: each with one call, with its line end, from whatever thread has
-    /// ended the request, which waits for it. Nothing is flushed, and what cannot be written is lost.
+    /// ended the request, which waits for it. Nothing is flushed, so a writer that keeps lines back has
+    /// to do that by itself. What cannot be written is lost.
     pub fn new(format: LogFormat, writer: impl io::Write + Send + 'static) -> AccessLines {
         AccessLines { format, writer: Mutex::new(Box::new(writer)) }
     }
