@@ -20,7 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Applications, middleware and framework adapters.
     ("gateway-middleware", &["gateway-core"]),
     ("gateway-request", &["gateway-core"]),
-    ("gateway-static", &["gateway-core"]),
+    // Uploads are forms, which gateway-request reads; only with a feature.
+    ("gateway-static", &["gateway-core", "gateway-request"]),
     ("gateway-ws", &["gateway-core"]),
     // What plays the server also sees the handler.
     ("gateway-cgi", &["gateway-core", "gateway-handler"]),

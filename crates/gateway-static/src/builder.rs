@@ -9,9 +9,13 @@ use rustix::io::Errno;
 use crate::cors::Origins;
 use crate::root::{Found, Look, Root};
 use crate::site::{Site, StaticFiles};
+use crate::upload::Uploads;
 
 /// How many ranges one request may ask for, if nothing else is said.
 const MAX_RANGES: usize = 32;
+
+/// How many bytes one request may bring, if nothing else is said.
+const UPLOAD_LIMIT: u64 = 1 << 30;
 
 /// Collects what a [`StaticFiles`] is to do; [`build`](StaticFilesBuilder::build) checks it.
 ///
@@ -50,6 +54,8 @@ pub struct StaticFilesBuilder {
     not_found_page: Option<String>,
     cache_control: Vec<(String, String)>,
     origins: Origins,
+    upload: bool,
+    upload_limit: u64,
 }
 
 impl StaticFilesBuilder {
@@ -68,6 +74,8 @@ impl StaticFilesBuilder {
             not_found_page: None,
             cache_control: Vec::new(),
             origins: Origins::None,
+            upload: false,
+            upload_limit: UPLOAD_LIMIT,
         }
     }
 
@@ -203,6 +211,39 @@ impl StaticFilesBuilder {
         self
     }
 
+    /// Whether files can be uploaded into the directories that are served. Off if nothing else is
+    /// said. Listings then have a form; the crate's documentation says what is taken, and what is
+    /// refused.
+    ///
+    /// Whoever reaches the application can fill the disk, and place pages that browsers run as pages
+    /// of this site: have something around it that asks who comes, such as `BasicAuth` of
+    /// `gateway-middleware`. What [`cors_any_origin`](StaticFilesBuilder::cors_any_origin) and
+    /// [`cors_origins`](StaticFilesBuilder::cors_origins) allow is reading only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use gateway_static::{StaticError, StaticFiles};
+    ///
+    /// # fn main() -> Result<(), StaticError> {
+    /// # let directory = std::env::temp_dir();
+    /// let app = StaticFiles::new(directory).listing(true).upload(true).upload_limit(64 << 20).build()?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "upload")]
+    pub fn upload(mut self, upload: bool) -> StaticFilesBuilder {
+        self.upload = upload;
+        self
+    }
+
+    /// How many bytes the body of one request may have that uploads files, all files of a form
+    /// together; 1 GiB if nothing else is said. It takes the place of the server's body limit.
+    #[cfg(feature = "upload")]
+    pub fn upload_limit(mut self, bytes: u64) -> StaticFilesBuilder {
+        self.upload_limit = bytes;
+        self
+    }
+
     /// Opens the root and checks all settings.
     ///
     /// The root stays open: what is later put in its place under the same name is not served.
@@ -250,6 +291,7 @@ impl StaticFilesBuilder {
             not_found,
             cache_control: cache_rules(self.cache_control)?,
             origins: self.origins,
+            uploads: Uploads::new(self.upload, self.upload_limit),
         }))
     }
 }

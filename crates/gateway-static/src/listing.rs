@@ -2,7 +2,7 @@
 
 mod json;
 mod order;
-mod page;
+pub(crate) mod page;
 
 use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
@@ -14,7 +14,7 @@ use crate::answer::Answer;
 use crate::conditional::{Verdict, evaluate};
 use crate::fields::{media_quality, values, weighted};
 use crate::media::{Kind, Media};
-use crate::path::{RequestPath, is_hidden, push_segment};
+use crate::path::{RequestPath, is_passed_over, push_segment, shown};
 use crate::root::{Found, Look, Opened};
 use crate::site::Site;
 use crate::validators::Validators;
@@ -23,8 +23,12 @@ use crate::validators::Validators;
 const BATCH: usize = 1000;
 
 /// The page's own style is all that it may load.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
-                      base-uri 'none'; form-action 'none'";
+pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                                 base-uri 'none'; form-action 'none'";
+
+/// The same, with a form that sends files to where the page is from.
+const POLICY_WITH_FORM: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                                base-uri 'none'; form-action 'self'";
 
 /// Lists `directory`, which `path` names.
 pub(crate) fn answer(
@@ -48,10 +52,12 @@ pub(crate) fn answer(
             .with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .with_body(json::body_of(place, entries))
     } else {
+        let uploads = site.uploads.is_some();
+        let policy = if uploads { POLICY_WITH_FORM } else { POLICY };
         answer
             .with(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))
-            .with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
-            .with_body(page::body_of(place, entries))
+            .with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy))
+            .with_body(page::body_of(place, entries, uploads))
     })
 }
 
@@ -118,7 +124,7 @@ fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry
     for item in Dir::read_from(handle).map_err(std::io::Error::from)? {
         let item = item.map_err(std::io::Error::from)?;
         let name = item.file_name().to_bytes();
-        if matches!(name, b"." | b"..") || (is_hidden(name) && !site.hidden_files) {
+        if matches!(name, b"." | b"..") || is_passed_over(name, site.hidden_files) {
             continue;
         }
         // Gone already, if this fails.
@@ -150,13 +156,8 @@ fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry
     Ok(entries)
 }
 
-/// A name for people: what is no UTF-8 and no character becomes U+FFFD.
-fn shown(name: &[u8]) -> String {
-    let shown = String::from_utf8_lossy(name);
-    shown.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-fn prefers_json(environ: &Environ) -> bool {
+/// Whether programs are answered, and not people.
+pub(crate) fn prefers_json(environ: &Environ) -> bool {
     let accept: Vec<_> = weighted(values(environ, "accept")).collect();
     media_quality(&accept, "application", "json") > media_quality(&accept, "text", "html")
 }

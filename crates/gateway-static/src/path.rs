@@ -24,6 +24,10 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'%').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// How the names of uploads begin that are not complete, where they need a name. They are neither
+/// served nor listed, whatever else is.
+pub(crate) const UNFINISHED: &[u8] = b".gateway-upload-";
+
 /// A request's path as names below the root.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RequestPath {
@@ -122,18 +126,30 @@ pub(crate) fn push_segment(href: &mut String, name: &[u8]) {
     href.extend(percent_encode(name, SEGMENT));
 }
 
-/// Whether listing and serving pass over a name that begins with a dot.
+/// Whether a name begins with a dot.
 pub(crate) fn is_hidden(name: &[u8]) -> bool {
     name.starts_with(b".")
+}
+
+/// Whether listing and serving pass over a name that is there; `hidden` admits a dot.
+pub(crate) fn is_passed_over(name: &[u8], hidden: bool) -> bool {
+    is_hidden(name) && (!hidden || name.starts_with(UNFINISHED))
+}
+
+/// A name for people: what is no UTF-8 and no character becomes U+FFFD.
+pub(crate) fn shown(name: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(name);
+    shown.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn is_served(segment: &[u8], hidden: bool) -> bool {
     !matches!(segment, b"" | b"." | b"..")
         && !segment.iter().any(|b| matches!(b, b'/' | 0))
-        && (hidden || !is_hidden(segment))
+        && !is_passed_over(segment, hidden)
 }
 
-fn decode(segment: &str) -> Result<impl Iterator<Item = u8>, PathError> {
+/// What a segment says, with its percent signs resolved.
+pub(crate) fn decode(segment: &str) -> Result<impl Iterator<Item = u8>, PathError> {
     let complete = segment.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
@@ -215,6 +231,7 @@ mod tests {
     #[test]
     fn hidden_names_can_be_admitted_and_dots_cannot() {
         assert!(RequestPath::parse("/.hidden", true).is_ok());
+        assert!(RequestPath::parse("/.gateway-upload-1-1", true).is_err());
         assert!(RequestPath::parse("/%2e%2e", true).is_err());
         assert!(RequestPath::parse("/.", true).is_err());
     }

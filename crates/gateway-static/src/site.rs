@@ -21,6 +21,7 @@ use crate::listing;
 use crate::media::Media;
 use crate::path::{PathError, RequestPath};
 use crate::root::{Found, Look, Opened, Root};
+use crate::upload::Uploads;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
@@ -60,6 +61,11 @@ impl StaticFiles {
 
 impl Application for StaticFiles {
     fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
+        if let Some(uploads) = &self.site.uploads
+            && uploads.takes(environ.method())
+        {
+            return uploads.reply(Arc::clone(&self.site), environ, start_response);
+        }
         if !environ.nonblocking() {
             let answer = self.site.answer(&environ, &Look::patient());
             return Reply::Ready(self.site.respond(&environ, start_response, answer));
@@ -102,6 +108,7 @@ pub(crate) struct Site {
     /// Names below the root and what files below them get, the longest first.
     pub(crate) cache_control: Vec<(Vec<u8>, HeaderValue)>,
     pub(crate) origins: Origins,
+    pub(crate) uploads: Option<Uploads>,
 }
 
 /// A file below the root, with the name it was found by.
@@ -119,7 +126,7 @@ enum Place {
 }
 
 impl Site {
-    fn respond(
+    pub(crate) fn respond(
         &self,
         environ: &Environ,
         start_response: StartResponse,
@@ -135,10 +142,12 @@ impl Site {
         match *environ.method() {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => {
-                return Ok(Answer::empty(StatusCode::NO_CONTENT).with(ALLOW, METHODS));
+                let methods = self.methods(environ.raw_path_info());
+                return Ok(Answer::empty(StatusCode::NO_CONTENT).with(ALLOW, methods));
             }
             _ => {
-                return Ok(Answer::text(StatusCode::METHOD_NOT_ALLOWED).with(ALLOW, METHODS));
+                let methods = self.methods(environ.raw_path_info());
+                return Ok(Answer::text(StatusCode::METHOD_NOT_ALLOWED).with(ALLOW, methods));
             }
         }
         // A browser would take it for the name of another host when it comes back as a link.
@@ -165,6 +174,11 @@ impl Site {
             Place::Directory(_) | Place::Missing => self.missing(environ, &path, look),
             Place::Forbidden => Ok(Answer::text(StatusCode::FORBIDDEN)),
         }
+    }
+
+    /// What `Allow` says of a path.
+    pub(crate) fn methods(&self, raw_path: &str) -> HeaderValue {
+        self.uploads.as_ref().map_or(METHODS, |uploads| uploads.methods(raw_path))
     }
 
     fn find(&self, path: &RequestPath, look: &Look) -> Result<Place> {
@@ -236,21 +250,29 @@ impl Site {
 /// What a name that could not be opened means for the peer.
 fn failed(error: Errno) -> Result<Place> {
     match error {
-        Errno::NOENT
-        | Errno::NOTDIR
-        | Errno::NAMETOOLONG
-        | Errno::LOOP
-        | Errno::XDEV
-        | Errno::INVAL
-        | Errno::ILSEQ
-        | Errno::NXIO
-        | Errno::NODEV => Ok(Place::Missing),
+        error if is_missing(error) => Ok(Place::Missing),
         Errno::ACCESS | Errno::PERM => Ok(Place::Forbidden),
         Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => {
             Err(Error::with_status(StatusCode::SERVICE_UNAVAILABLE, std::io::Error::from(error)))
         }
         error => Err(std::io::Error::from(error).into()),
     }
+}
+
+/// Whether nothing that is served can have been named.
+pub(crate) fn is_missing(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::NAMETOOLONG
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::INVAL
+            | Errno::ILSEQ
+            | Errno::NXIO
+            | Errno::NODEV
+    )
 }
 
 /// To the same directory with its slash.

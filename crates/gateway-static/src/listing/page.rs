@@ -9,34 +9,77 @@ use crate::media::Kind;
 
 const STYLE: &str = include_str!("page.css");
 
+/// What the form and its complaints need beyond.
+const FORM_STYLE: &str = include_str!("form.css");
+
 /// The shapes that entries refer to, once for all of them.
 const ICONS: &str = include_str!("icons.svg");
 
 /// A page that needs neither scripts nor anything else to be loaded.
-pub(super) fn body_of(place: Place, entries: Vec<Entry>) -> Body {
-    let first = head(&place, &entries);
+pub(super) fn body_of(place: Place, entries: Vec<Entry>, uploads: bool) -> Body {
+    let first = head(&place, &entries, uploads);
     let row = move |entry: &Entry, _: bool, into: &mut String| push_row(&place, entry, into);
     body(first, entries, row, "</tbody>\n</table>\n</main>\n</body>\n</html>\n")
 }
 
-fn head(place: &Place, entries: &[Entry]) -> String {
-    let here = place.crumbs.last().map_or("", |(name, _)| name.as_str());
-    let title = if here.is_empty() { "Files" } else { here };
-    let mut page = String::with_capacity(8192 + 256 * entries.len().min(super::BATCH));
+/// Says that an upload was refused, what is in its place all the same, and where `back` leads.
+#[cfg(feature = "upload")]
+pub(crate) fn refusal(status: &str, reason: &str, stored: &[String], back: Option<&str>) -> Body {
+    let mut page = String::with_capacity(8192);
+    push_start(status, true, &mut page);
+    page.push_str("<main class=\"refusal\">\n<h1>");
+    push_escaped(status, &mut page);
+    page.push_str("</h1>\n<p>");
+    push_escaped(reason, &mut page);
+    page.push_str("</p>\n");
+    if !stored.is_empty() {
+        page.push_str("<p>These are stored:</p>\n<ul>\n");
+        for name in stored {
+            page.push_str("<li><bdi>");
+            push_escaped(name, &mut page);
+            page.push_str("</bdi></li>\n");
+        }
+        page.push_str("</ul>\n");
+    }
+    if let Some(back) = back {
+        page.push_str("<p><a href=\"");
+        push_escaped(back, &mut page);
+        page.push_str("\">Back to the directory</a></p>\n");
+    }
+    page.push_str("</main>\n</body>\n</html>\n");
+    Body::from(page)
+}
+
+/// All before the page's own.
+fn push_start(title: &str, with_form: bool, page: &mut String) {
     page.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     page.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
     page.push_str("<link rel=\"icon\" href=\"data:,\">\n<title>");
-    push_escaped(title, &mut page);
+    push_escaped(title, page);
     page.push_str("</title>\n<style>\n");
     page.push_str(STYLE);
+    if with_form {
+        page.push_str(FORM_STYLE);
+    }
     page.push_str("</style>\n</head>\n<body>\n");
+}
+
+fn head(place: &Place, entries: &[Entry], uploads: bool) -> String {
+    let here = place.crumbs.last().map_or("", |(name, _)| name.as_str());
+    let title = if here.is_empty() { "Files" } else { here };
+    let mut page = String::with_capacity(8192 + 256 * entries.len().min(super::BATCH));
+    push_start(title, uploads, &mut page);
     page.push_str(ICONS);
     page.push_str("<main>\n<header>\n");
     push_crumbs(place, &mut page);
     page.push_str("<p>");
     push_summary(entries, &mut page);
-    page.push_str("</p>\n</header>\n<table>\n<thead><tr>");
+    page.push_str("</p>\n</header>\n");
+    if uploads {
+        push_form(place, &mut page);
+    }
+    page.push_str("<table>\n<thead><tr>");
     page.push_str("<th scope=\"col\">Name</th><th scope=\"col\">Size</th>");
     page.push_str("<th scope=\"col\">Modified <small>UTC</small></th></tr></thead>\n<tbody>\n");
     if let [.., (_, parent), _] = place.crumbs.as_slice() {
@@ -75,6 +118,15 @@ fn push_crumbs(place: &Place, page: &mut String) {
         page.push_str("</a></li>\n");
     }
     page.push_str("</ol></nav>\n");
+}
+
+/// It works without scripts, so what it answers with is a page.
+fn push_form(place: &Place, page: &mut String) {
+    page.push_str("<form method=\"post\" enctype=\"multipart/form-data\" action=\"");
+    push_escaped(&place.href, page);
+    page.push_str("\">\n<label for=\"files\">Upload files into this directory</label>\n");
+    page.push_str("<input id=\"files\" type=\"file\" name=\"file\" multiple required>\n");
+    page.push_str("<button>Upload</button>\n</form>\n");
 }
 
 fn push_summary(entries: &[Entry], page: &mut String) {

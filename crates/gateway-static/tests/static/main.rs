@@ -10,6 +10,8 @@
 //! | what must not be reachable | `traversal` |
 //! | everything that the builder offers | `options` |
 //! | files that change while they are sent | `changes` |
+//! | what uploads store, refuse and answer | `uploads` |
+//! | uploads on both servers, whole and cut | `upload_servers` |
 
 mod basics;
 mod changes;
@@ -21,3 +23,7 @@ mod options;
 mod ranges;
 mod traversal;
 mod tree;
+#[cfg(feature = "upload")]
+mod upload_servers;
+#[cfg(feature = "upload")]
+mod uploads;
