@@ -88,7 +88,8 @@ fn list(stored: &[Stored]) -> Value {
 }
 
 fn line(stored: &Stored) -> String {
-    format!("stored {} ({} bytes)\n", stored.href, stored.len)
+    let plural = if stored.len == 1 { "" } else { "s" };
+    format!("stored {} ({} byte{plural})\n", stored.href, stored.len)
 }
 
 /// The directory that the request is about, or that the file that it names is in. It has been parsed

@@ -97,7 +97,7 @@ fn the_files_of_a_form_are_all_there() {
     let two = [("one.txt", "1"), ("two <b>\u{e9}.txt", "22")];
     let response = post(&client, "/sub/", &two).header("accept", BROWSER).send();
     assert_eq!((response.status().as_u16(), response.header("location")), (303, Some("/sub/")));
-    let expected = "stored /sub/one.txt (1 bytes)\nstored /sub/two%20%3Cb%3E%C3%A9.txt (2 bytes)\n";
+    let expected = "stored /sub/one.txt (1 byte)\nstored /sub/two%20%3Cb%3E%C3%A9.txt (2 bytes)\n";
     assert_eq!(response.text(), expected);
     assert_eq!(files(&tree)["sub/two <b>\u{e9}.txt"], "22");
 
@@ -305,7 +305,7 @@ fn what_was_stored_before_an_error_is_told() {
         |n: u8| [(["one", "two", "three"][usize::from(n)], "x"), ("a.txt", "x"), ("b", "x")];
     let text = post(&client, "/", &files(0)).send();
     let expected = "409 Conflict: `a.txt` is there already, and nothing is overwritten\n\
-                    stored /one (1 bytes)\n";
+                    stored /one (1 byte)\n";
     assert_eq!((text.status().as_u16(), text.text().as_str()), (409, expected));
     let json = post(&client, "/", &files(1)).header("accept", "application/json").send();
     let expected = json!({

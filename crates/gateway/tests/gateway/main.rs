@@ -11,3 +11,4 @@ mod run;
 mod serve;
 mod terminal;
 mod tiny;
+mod upload;

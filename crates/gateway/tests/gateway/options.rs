@@ -5,7 +5,7 @@ use std::fs;
 use crate::process::{Server, gateway, refusal, run};
 use crate::serve::site;
 
-fn basic(credentials: &str) -> String {
+pub(crate) fn basic(credentials: &str) -> String {
     use base64::Engine as _;
     let token = base64::prelude::BASE64_STANDARD.encode(credentials);
     format!("Authorization: Basic {token}\r\n")
@@ -58,11 +58,6 @@ fn a_password_that_cannot_be_meant_is_refused() {
 #[test]
 fn what_is_reserved_says_so() {
     let site = site();
-    let (upload, code) = refusal(site.path(), &["serve", "--upload"]);
-    assert_eq!(
-        (upload.as_str(), code),
-        ("error: --upload: not built yet; files can only be read\n", Some(2))
-    );
     for flag in ["--tls-cert", "--tls-key"] {
         let (tls, code) = refusal(site.path(), &["serve", flag, "some.pem"]);
         assert!(tls.contains("not built yet") && tls.lines().count() == 1, "{tls}");

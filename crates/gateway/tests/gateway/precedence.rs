@@ -77,6 +77,7 @@ fn every_flag_has_its_name_in_the_file() {
         log = 'json'
         trace = true
         upload = false
+        upload-limit = '4GiB'
     ";
     let site = site(config);
     let server = Server::spawn(gateway(site.path()).arg("serve"));
@@ -105,6 +106,8 @@ fn a_file_that_is_wrong_is_one_line_with_its_place() {
     };
     check("[serve]\nprot = 1\n", "2: unknown field `prot`, expected one of `dir`, `port`");
     check("[serve]\nport = 'x'\n", "2: invalid type: string \"x\", expected u16");
+    check("[serve]\nupload-limit = 'much'\n", "2: \"much\" is no size; write it like 4GiB");
+    check("[serve]\nupload-limit = -1\n", "2: expected a number of bytes, or a size like");
     check("[serve]\n\ncors = 1\n", "3: expected a string or a list of strings");
     check("[serve\n", "1: ");
     let (line, code) = refusal(site("").path(), &["serve", "--config", "none.toml"]);

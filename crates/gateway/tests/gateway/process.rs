@@ -125,9 +125,18 @@ impl Server {
 
     /// The whole response to GET `target`, with more `fields` (whole lines).
     pub(crate) fn get(&self, target: &str, fields: &str) -> String {
+        self.ask(&format!("GET {target}"), fields, "")
+    }
+
+    /// The whole response to `request`, a method and a target, with a `body` where there is one.
+    pub(crate) fn ask(&self, request: &str, fields: &str, body: &str) -> String {
         let mut stream = self.connect();
-        let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
-        stream.write_all(format!("{head}{fields}\r\n").as_bytes()).expect("a request");
+        let length = match body {
+            "" => String::new(),
+            body => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let head = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{length}");
+        stream.write_all(format!("{head}{fields}\r\n{body}").as_bytes()).expect("a request");
         let mut response = Vec::new();
         stream.read_to_end(&mut response).expect("a response");
         String::from_utf8_lossy(&response).into_owned()

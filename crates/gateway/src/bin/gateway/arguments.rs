@@ -84,6 +84,7 @@ Examples:
   gateway serve public --port 8080              another directory and port
   gateway serve --bind 0.0.0.0 --qr             for the phone beside you
   gateway serve --auth 'ada:$PASSWORD'          whoever knows the password in $PASSWORD
+  gateway serve inbox --upload                  take files: curl -T FILE http://127.0.0.1:8000/
   gateway serve dist --spa --cache no-cache --cache '/assets: max-age=31536000, immutable'
   gateway serve --log json > access.log"
     };

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use gateway_middleware::LogFormat;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// The first that says something, field by field; a field that is not listed does not compile.
@@ -117,11 +119,17 @@ pub(crate) struct ServeOptions {
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub(crate) trace: Option<bool>,
 
-    /// Let files be uploaded: not built yet
+    /// Let files be uploaded into the directories, by the form of a listing, curl -T or curl -F
     #[arg(long, env = "GATEWAY_UPLOAD", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true",
         value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     pub(crate) upload: Option<bool>,
+
+    /// How much one upload may have, all files of a form together: a number of bytes, or like 500MB
+    /// or 4GiB [default: 1GiB]
+    #[arg(long, env = "GATEWAY_UPLOAD_LIMIT", value_name = "SIZE", value_parser = bytes)]
+    #[serde(deserialize_with = "number_or_size")]
+    pub(crate) upload_limit: Option<u64>,
 
     /// Reserved for TLS: not built yet
     #[arg(long, env = "GATEWAY_TLS_CERT", value_name = "FILE")]
@@ -184,8 +192,8 @@ impl ServeOptions {
     pub(crate) fn or(self, fallback: ServeOptions) -> ServeOptions {
         or!(ServeOptions, self, fallback, {
             dir, port, bind, server, qr, auth, spa, not_found, index, cache, cors, charset, hidden,
-            follow_symlinks, no_listing, precompressed, compress, log, trace, upload, tls_cert,
-            tls_key,
+            follow_symlinks, no_listing, precompressed, compress, log, trace, upload,
+            upload_limit, tls_cert, tls_key,
         })
     }
 }
@@ -234,6 +242,26 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>
     }))
 }
 
+fn number_or_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a number of bytes, or a size like \"4GiB\"")]
+    enum NumberOrSize {
+        Number(u64),
+        Size(String),
+    }
+    match NumberOrSize::deserialize(from)? {
+        NumberOrSize::Number(number) => Ok(Some(number)),
+        NumberOrSize::Size(size) => bytes(&size).map(Some).map_err(D::Error::custom),
+    }
+}
+
+/// A size with its unit, or a number of bytes.
+fn bytes(size: &str) -> Result<u64, String> {
+    let size: ByteSize =
+        size.trim().parse().map_err(|_| format!("{size:?} is no size; write it like 4GiB"))?;
+    Ok(size.as_u64())
+}
+
 fn text_or_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a file's name, or true or false")]
@@ -245,4 +273,28 @@ fn text_or_bool<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D:
         TextOrBool::Text(text) => text,
         TextOrBool::Bool(bool) => bool.to_string(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_have_units_or_none() {
+        for (size, expected) in [
+            ("0", 0),
+            ("1024", 1024),
+            ("500MB", 500_000_000),
+            ("4GiB", 4 << 30),
+            ("4 GiB", 4 << 30),
+            ("1.5kib", 1536),
+            ("2G", 2_000_000_000),
+        ] {
+            assert_eq!(bytes(size), Ok(expected), "{size}");
+        }
+        for size in ["", "GiB", "-1", "4GiBs", "much", "1e3", "0x10"] {
+            let expected = format!("{size:?} is no size; write it like 4GiB");
+            assert_eq!(bytes(size), Err(expected));
+        }
+    }
 }

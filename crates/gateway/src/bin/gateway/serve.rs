@@ -30,10 +30,6 @@ pub(crate) fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
 }
 
 fn refuse_what_is_not_built(options: &ServeOptions) -> Result<(), Failure> {
-    if options.upload == Some(true) {
-        let reason = "files can only be read";
-        return Err(Failure::NotBuilt { flag: "--upload", reason });
-    }
     if options.tls_cert.is_some() || options.tls_key.is_some() {
         let reason = "the flags are reserved for TLS; put a proxy that speaks it in front";
         return Err(Failure::NotBuilt { flag: "--tls-cert/--tls-key", reason });
@@ -50,11 +46,17 @@ fn start(
     let addresses = server.local_addrs();
     let far = addresses.iter().any(|a| a.inet().is_some_and(|a| !a.ip().is_loopback()));
     let secret = options.auth.is_some();
+    let upload = options.upload == Some(true);
     let qr = options.qr == Some(true);
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     launch(server, app, true, move || {
         if far && secret {
             console::note("Passwords cross the network readable: there is no TLS yet.");
+        }
+        if far && upload && !secret {
+            console::note(
+                "Anybody who reaches this address can put files here; --auth asks for a password.",
+            );
         }
         for address in &addresses {
             banner::show(&dir.display().to_string(), address, qr);
@@ -98,7 +100,11 @@ fn files(dir: &Path, options: &ServeOptions) -> StaticFilesBuilder {
         .hidden_files(on(options.hidden))
         .follow_symlinks(on(options.follow_symlinks))
         .precompressed(on(options.precompressed))
-        .compression(on(options.compress));
+        .compression(on(options.compress))
+        .upload(on(options.upload));
+    if let Some(bytes) = options.upload_limit {
+        files = files.upload_limit(bytes);
+    }
     match options.spa.as_deref() {
         None | Some("false") => {}
         Some("true") => files = files.spa_fallback("index.html"),
