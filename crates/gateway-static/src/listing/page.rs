@@ -31,9 +31,9 @@ pub(crate) fn refusal(status: &str, reason: &str, stored: &[String], back: Optio
     push_escaped(status, &mut page);
     page.push_str("</h1>\n<p>");
     push_escaped(reason, &mut page);
-    page.push_str("</p>\n");
+    page.push_str(".</p>\n");
     if !stored.is_empty() {
-        page.push_str("<p>These are stored:</p>\n<ul>\n");
+        page.push_str("<p>These were stored before:</p>\n<ul>\n");
         for name in stored {
             page.push_str("<li><bdi>");
             push_escaped(name, &mut page);
