@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gateway_core::bytes::Bytes;
 use gateway_core::http::{HeaderValue, Method};
-use gateway_core::{Environ, PeerError, Reply, Result, StartResponse};
+use gateway_core::{Environ, Input, Reply, Result, StartResponse};
 use gateway_request::{Multipart, Part};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
@@ -181,16 +181,10 @@ fn file_name(part: &Part<'_>) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-fn limit(site: &Site, input: &mut gateway_core::Input) -> Result<(), Refusal> {
+/// A declared length over the limit fails the first read, before anything is sent or read.
+fn limit(site: &Site, input: &mut Input) -> Result<(), Refusal> {
     let limit = site.uploads.as_ref().map_or(0, |uploads| uploads.limit);
-    input.limit(limit)?;
-    // Said before anything is made or read, so that who asks first need not send it.
-    match input.declared_len() {
-        Some(declared) if declared > limit => {
-            Err(gateway_core::Error::from(PeerError::BodyTooLarge { limit }).into())
-        }
-        _ => Ok(()),
-    }
+    Ok(input.limit(limit)?)
 }
 
 fn is_directory(raw_path: &str) -> bool {
