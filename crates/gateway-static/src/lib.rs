@@ -43,7 +43,7 @@
 //! |---|---|
 //! | a name that is there already: nothing is overwritten, whatever it is | 409 |
 //! | a name that is not one component of 1 to 255 bytes, or has a backslash or a control character, or is hidden | 400 |
-//! | a directory that is not served | 404 |
+//! | a directory that is not served, or is hidden, `/.well-known` included | 404 |
 //! | a page of another site, by `Sec-Fetch-Site` or `Origin`, whatever CORS lets it read | 403 |
 //! | more bytes than `StaticFilesBuilder::upload_limit` says, more than 1000 parts | 413 |
 //! | a part of a file (`Content-Range`); a coded one (`Content-Encoding`) | 400; 415 |

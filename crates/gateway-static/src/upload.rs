@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::answer::Answer;
 use crate::fields::values;
-use crate::path::{RequestPath, decode, push_segment, shown};
+use crate::path::{RequestPath, decode, is_hidden, push_segment, shown};
 use crate::root::{Found, Look, Opened};
 use crate::site::{Site, is_missing};
 use incoming::Incoming;
@@ -199,9 +199,15 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// Opens what would be served under `raw`, which ends with a slash.
+    /// Opens what `raw` names, which ends with a slash: a directory that is served, without hidden
+    /// ones.
     fn find(site: &Site, environ: &Environ, raw: &str) -> Result<Shelf, Refusal> {
         let path = RequestPath::parse(raw, site.hidden_files)?;
+        // `/.well-known` can be read; but who writes there speaks for the host, to a certificate
+        // authority for one (RFC 8555 §8.3).
+        if !site.hidden_files && path.segments().any(is_hidden) {
+            return Err(Refusal::NoDirectory);
+        }
         match site.root.find(path.name(), &Look::patient()) {
             Ok(Found::Directory(directory)) => Ok(Shelf {
                 directory,

@@ -64,7 +64,11 @@ impl<'d> Incoming<'d> {
     pub(crate) fn keep(mut self, name: &[u8]) -> Result<(), Errno> {
         // What a file system holds back may still fail, and a power failure would leave a name
         // without its content.
-        self.file.sync_data().map_err(|error| errno(&error))?;
+        match self.file.sync_data().map_err(|error| errno(&error)) {
+            // Where there is nothing to sync.
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => {}
+            Err(error) => return Err(error),
+        }
         match self.temporary.take() {
             None => link_unnamed(&self.file, self.directory, name),
             Some(temporary) => {

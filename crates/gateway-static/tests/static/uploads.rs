@@ -14,7 +14,13 @@ const FORM: &str = "multipart/form-data; boundary=b";
 const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
 fn tree() -> Tree {
-    Tree::new(&[("a.txt", b"old"), ("sub/", b""), ("sp ace/", b""), (".hidden/", b"")])
+    Tree::new(&[
+        ("a.txt", b"old"),
+        ("sub/", b""),
+        ("sp ace/", b""),
+        (".hidden/", b""),
+        (".well-known/", b""),
+    ])
 }
 
 fn client(builder: StaticFilesBuilder) -> TestClient {
@@ -214,13 +220,16 @@ fn nothing_leaves_the_root() {
         "/nothing/x",
         "/a.txt/x",
         "/.hidden/x",
+        "/.well-known/x",
         "//x",
         "/sub//x",
         "/./x",
     ] {
         refused(&client.put(target).body("x").send(), 404, "no such directory");
     }
-    for target in ["/../", "/%2e%2e/", "/out/", "/absolute/", "/nothing/", "/.hidden/", "//"] {
+    for target in
+        ["/../", "/%2e%2e/", "/out/", "/absolute/", "/nothing/", "/.hidden/", "/.well-known/", "//"]
+    {
         refused(&post(&client, target, &[("x", "x")]).send(), 404, "no such directory");
     }
     assert_eq!(files(&tree).len(), 1);
@@ -236,7 +245,7 @@ fn what_the_operator_admits_for_reading_is_admitted_for_writing() {
     tree.write("../outside/", b"");
     tree.link("out", "../outside");
     let client = client(tree.builder().hidden_files(true).follow_symlinks(true));
-    for target in ["/.x", "/.hidden/x", "/out/x"] {
+    for target in ["/.x", "/.hidden/x", "/.well-known/x", "/out/x"] {
         assert_eq!(client.put(target).body("x").send().status(), 201, "{target}");
         assert_eq!(client.get(target).send().text(), "x", "{target}");
     }
@@ -426,7 +435,8 @@ fn the_listing_has_a_form_where_uploads_are_taken() {
 fn a_body_that_is_cut_off_leaves_nothing_behind() {
     let tree = tree();
     let client = client(tree.builder());
-    client.put("/x").pieces(["half"]).body_cut_off().send();
+    let response = client.put("/x").pieces(["half"]).body_cut_off().send();
+    assert!(response.head().is_none(), "nobody is left to be answered");
     let whole = form(&[("one", "1"), ("two", "22222")]);
     let cut = whole[..whole.len() - 12].to_vec();
     client.post("/").header("content-type", FORM).pieces([cut]).body_cut_off().send();
