@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header fields of a request as they came: the head's bytes, and where each name and value
-/// stands in them.
+/// stands in them; or a map, where the protocol has one.
 ///
 /// A server whose [`Exchange`](crate::exchange::Exchange) keeps one uses it again for its next
 /// request, so that fields cost no memory of their own.
@@ -15,6 +15,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 pub struct RequestFields {
     bytes: Bytes,
     positions: Vec<Position>,
+    /// In the place of both.
+    map: Option<HeaderMap>,
 }
 
 /// Where one field's name and value stand in the head's bytes: the first byte, and how many.
@@ -39,9 +41,23 @@ impl RequestFields {
             Some(Position { name: span(name, end)?, value: span(value, end)? })
         }));
         self.bytes = bytes;
+        self.map = None;
     }
 
-    /// The bytes of the head.
+    /// Takes the fields of another request as a map. Who only reads them is shown the map itself;
+    /// who changes them or takes them along gets a copy.
+    pub fn set_map(&mut self, map: HeaderMap) {
+        self.positions.clear();
+        self.bytes = Bytes::new();
+        self.map = Some(map);
+    }
+
+    /// The map, if the fields came as one, for its memory to be used again. No fields are left.
+    pub fn take_map(&mut self) -> Option<HeaderMap> {
+        self.map.take()
+    }
+
+    /// The bytes of the head; none where the fields came as a map.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -51,15 +67,25 @@ impl RequestFields {
     pub fn clear(&mut self) {
         self.positions.clear();
         self.bytes = Bytes::new();
+        self.map = None;
     }
 
-    /// The fields in the order they came in; names in the case they came in.
+    /// The fields in the order they came in, names in the case they came in; or those of the map, in
+    /// the map's order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        pairs(self.map.as_ref()).chain(self.spans())
+    }
+
+    /// The fields that did not come as a map.
+    fn spans(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.positions.iter().map(|field| (self.of(field.name), self.of(field.value)))
     }
 
     /// The first value of `name`, in any case.
     fn get(&self, name: &str) -> Option<&[u8]> {
+        if let Some(map) = &self.map {
+            return map.get(name).map(HeaderValue::as_bytes);
+        }
         let name = name.as_bytes();
         let field = self.positions.iter().find(|field| {
             field.name.1 as usize == name.len() && self.of(field.name).eq_ignore_ascii_case(name)
@@ -68,6 +94,9 @@ impl RequestFields {
     }
 
     fn to_map(&self) -> HeaderMap {
+        if let Some(map) = &self.map {
+            return map.clone();
+        }
         let mut map = HeaderMap::with_capacity(self.positions.len());
         for field in &self.positions {
             let (start, len) = (field.value.0 as usize, field.value.1 as usize);
@@ -136,25 +165,32 @@ impl Headers {
         &'a self,
         kept: Option<&'a RequestFields>,
     ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let (map, fields) = match self.map_rules {
-            true => (Some(self.map(kept)), None),
-            false => (None, self.fields(kept)),
+        let fields = self.fields(kept).filter(|_| !self.map_rules);
+        let map = match self.map_rules {
+            true => Some(self.map(kept)),
+            false => fields.and_then(|fields| fields.map.as_ref()),
         };
-        map.into_iter()
-            .flat_map(|map| map.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())))
-            .chain(fields.into_iter().flat_map(RequestFields::iter))
+        pairs(map).chain(fields.into_iter().flat_map(RequestFields::spans))
     }
 
-    pub(crate) fn map(&self, kept: Option<&RequestFields>) -> &HeaderMap {
-        self.map.get_or_init(|| {
-            Box::new(self.fields(kept).map(RequestFields::to_map).unwrap_or_default())
-        })
+    pub(crate) fn map<'a>(&'a self, kept: Option<&'a RequestFields>) -> &'a HeaderMap {
+        if let Some(map) = self.map.get() {
+            return map;
+        }
+        let fields = self.fields(kept);
+        if let Some(map) = fields.and_then(|fields| fields.map.as_ref()) {
+            return map;
+        }
+        self.map.get_or_init(|| Box::new(fields.map(RequestFields::to_map).unwrap_or_default()))
     }
 
     pub(crate) fn map_mut(&mut self, kept: Option<&RequestFields>) -> &mut HeaderMap {
-        self.map(kept);
+        if self.map.get().is_none() {
+            let map = self.fields(kept).map(RequestFields::to_map).unwrap_or_default();
+            self.map = OnceLock::from(Box::new(map));
+        }
         self.map_rules = true;
-        self.map.get_mut().expect("it was initialised in the line above")
+        self.map.get_mut().expect("it was initialised above")
     }
 
     /// The map, which is not kept: what is left has no fields.
@@ -170,6 +206,11 @@ impl Headers {
     fn fields<'a>(&'a self, kept: Option<&'a RequestFields>) -> Option<&'a RequestFields> {
         self.own.as_deref().or(kept.filter(|_| !self.taken))
     }
+}
+
+fn pairs(map: Option<&HeaderMap>) -> impl Iterator<Item = (&[u8], &[u8])> {
+    map.into_iter()
+        .flat_map(|map| map.iter().map(|(name, value)| (name.as_ref(), value.as_bytes())))
 }
 
 /// Leaves out what is no field, and what is more than a map can hold (32,768 fields).
@@ -246,6 +287,37 @@ mod tests {
         let mut headers = Headers::default();
         assert_eq!(headers.take(Some(&kept))["a"], "b");
         assert_eq!((headers.get(Some(&kept), "a"), headers.map(Some(&kept)).len()), (None, 0));
+    }
+
+    #[test]
+    fn a_map_that_the_exchange_keeps_is_shown_and_copied_for_changes() {
+        let mut kept = RequestFields::default();
+        kept.set(Bytes::from_static(b"xy"), [(0..1, 1..2)].into_iter());
+        kept.set_map(headers(&[("Host", "a"), ("Accept", "b")]).map(None).clone());
+        let mut headers = Headers::default();
+        assert_eq!(headers.get(Some(&kept), "Accept"), Some(&b"b"[..]));
+        let names: Vec<&[u8]> = headers.iter(Some(&kept)).map(|(name, _)| name).collect();
+        assert_eq!(names, [&b"host"[..], b"accept"]);
+        assert_eq!(kept.iter().count(), 2);
+        assert!(std::ptr::eq(headers.map(Some(&kept)), kept.map.as_ref().expect("it is there")));
+        headers.map_mut(Some(&kept)).remove("accept");
+        assert_eq!(headers.get(Some(&kept), "accept"), None);
+        assert_eq!(headers.map(Some(&kept)).len(), 1);
+        assert_eq!(headers.take(Some(&kept)).len(), 1);
+        assert_eq!(Headers::default().take(Some(&kept)).len(), 2);
+        assert_eq!(kept.take_map().map(|map| map.len()), Some(2));
+        assert_eq!(kept.iter().count(), 0);
+    }
+
+    #[test]
+    fn other_fields_take_the_place_of_a_map() {
+        let mut kept = RequestFields::default();
+        kept.set_map(headers(&[("Host", "a")]).map(None).clone());
+        kept.set(Bytes::from_static(b"xy"), [(0..1, 1..2)].into_iter());
+        assert_eq!(kept.iter().collect::<Vec<_>>(), [(&b"x"[..], &b"y"[..])]);
+        kept.set_map(HeaderMap::new());
+        kept.clear();
+        assert!(kept.take_map().is_none());
     }
 
     #[test]

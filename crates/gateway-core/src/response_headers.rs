@@ -65,8 +65,37 @@ impl ResponseHeaders {
             .chain(changed.map(|(name, value)| (name, value.as_bytes())))
     }
 
+    /// The fields as a map, made in the memory of `spare`, whose own fields are dropped. For servers
+    /// whose protocol takes a map and who have one that has served.
+    ///
+    /// ```
+    /// use gateway_core::ResponseHeaders;
+    /// use gateway_core::http::{HeaderMap, header::CONTENT_TYPE};
+    ///
+    /// let mut served = HeaderMap::with_capacity(8);
+    /// served.insert("host", "example.com".parse()?);
+    /// let map = ResponseHeaders::from_static([(CONTENT_TYPE, "text/plain")]).into_map(served);
+    /// assert_eq!((map.len(), &map[CONTENT_TYPE]), (1, &"text/plain".parse()?));
+    /// # Ok::<(), gateway_core::http::header::InvalidHeaderValue>(())
+    /// ```
+    pub fn into_map(self, mut spare: HeaderMap) -> HeaderMap {
+        match self.map.into_inner() {
+            Some(map) => *map,
+            None => {
+                spare.clear();
+                for (name, value) in self.list {
+                    spare.append(name, value.into_value());
+                }
+                spare
+            }
+        }
+    }
+
     fn map(&self) -> &HeaderMap {
-        self.map.get_or_init(|| Box::new(to_map(self.list.clone())))
+        self.map.get_or_init(|| {
+            let list = ResponseHeaders { list: self.list.clone(), ..ResponseHeaders::default() };
+            Box::new(list.into())
+        })
     }
 }
 
@@ -85,14 +114,6 @@ impl Value {
             Value::Value(value) => value,
         }
     }
-}
-
-fn to_map(list: Vec<(HeaderName, Value)>) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(list.len());
-    for (name, value) in list {
-        map.append(name, value.into_value());
-    }
-    map
 }
 
 impl Deref for ResponseHeaders {
@@ -127,10 +148,8 @@ impl From<HeaderMap> for ResponseHeaders {
 
 impl From<ResponseHeaders> for HeaderMap {
     fn from(headers: ResponseHeaders) -> HeaderMap {
-        match headers.map.into_inner() {
-            Some(map) => *map,
-            None => to_map(headers.list),
-        }
+        let wanted = if headers.map.get().is_some() { 0 } else { headers.list.len() };
+        headers.into_map(HeaderMap::with_capacity(wanted))
     }
 }
 
