@@ -104,6 +104,20 @@ enum BodyLimit {
     Servers,
 }
 
+impl BodyLimit {
+    /// The same body, of which the service may read so much.
+    fn of(self, mut input: Input) -> Input {
+        let limited = match self {
+            BodyLimit::None => input.limit(u64::MAX),
+            BodyLimit::Bytes(bytes) => input.limit(bytes),
+            BodyLimit::Servers => Ok(()),
+        };
+        // It fails where middleware has begun to read: then what is left of its limit holds.
+        drop(limited);
+        input
+    }
+}
+
 impl<S> FromTower<S> {
     /// Lets `map` see every request before the service does, and change it: to add extensions that
     /// the service's extractors look for. The environ still has the addresses, the server's facts
@@ -155,32 +169,28 @@ where
     B::Error: Into<BoxError>,
 {
     fn call(&self, mut environ: Environ, start_response: StartResponse) -> Reply {
-        let limited = match self.body_limit {
-            BodyLimit::None => environ.input().limit(u64::MAX),
-            BodyLimit::Bytes(bytes) => environ.input().limit(bytes),
-            BodyLimit::Servers => Ok(()),
-        };
-        // It fails where middleware has begun to read: then what is left of its limit holds.
-        drop(limited);
         let mut offer = Offer::of(&environ);
         let bodiless = *environ.method() == http::Method::HEAD;
-        let request = request::request(&mut environ, self.map_request.as_deref(), &mut offer);
-        let request = match request {
-            Ok(request) => request,
+        let mut parts = match request::parts(&mut environ, &mut offer) {
+            Ok(parts) => parts,
             Err(error) => return error.into(),
         };
+        if let Some(map) = &self.map_request {
+            map(&environ, &mut parts);
+        }
+        let input = self.body_limit.of(environ.take_input());
         let watch = Watch { environ: &environ, cancels: self.cancels };
         let mut service = self.service.clone();
         // Most services are ready, and most of their futures at the first poll, in the call itself:
         // then nothing has to be kept. The others are polled again, with the waker that counts.
         let mut now = Context::from_waker(Waker::noop());
         let mut future = match service.poll_ready(&mut now) {
-            Poll::Ready(Ok(())) => Box::pin(service.call(request)),
+            Poll::Ready(Ok(())) => Box::pin(service.call(http::Request::from_parts(parts, input))),
             Poll::Ready(Err(error)) => return Error::application(error).into(),
             Poll::Pending => {
                 let ready = async move {
                     poll_fn(|cx| service.poll_ready(cx)).await?;
-                    service.call(request).await
+                    service.call(http::Request::from_parts(parts, input)).await
                 };
                 return later(Box::pin(ready), start_response, bodiless, watch.gone(), offer);
             }

@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use gateway_core::http::request::Parts;
 use gateway_core::http::uri::PathAndQuery;
 use gateway_core::http::{Request, StatusCode, Uri};
-use gateway_core::{Environ, Input, PeerError, Result};
+use gateway_core::{Environ, PeerError, Result};
 
-use super::MapRequest;
 use super::upgrade::Offer;
 
 /// Where a service stands below other applications, as an extension of its requests: only there
@@ -22,36 +21,25 @@ pub struct Mounted {
     pub original: Uri,
 }
 
-/// What the service is called with.
-pub(super) fn request(
-    environ: &mut Environ,
-    map: Option<&MapRequest>,
-    offer: &mut Offer,
-) -> Result<Request<Input>> {
+/// The head of what the service is called with.
+pub(super) fn parts(environ: &mut Environ, offer: &mut Offer) -> Result<Parts> {
     let original = Uri::from_maybe_shared(environ.raw_target_bytes()).map_err(|cause| {
         PeerError::Malformed { status: StatusCode::BAD_REQUEST, cause: cause.into() }
     })?;
-    let mut request = Request::new(environ.take_input());
-    *request.method_mut() = environ.method().clone();
-    *request.version_mut() = environ.version();
-    *request.headers_mut() = environ.take_headers();
-    *request.extensions_mut() = std::mem::take(environ.extensions_mut());
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = environ.method().clone();
+    parts.version = environ.version();
+    parts.headers = environ.take_headers();
+    parts.extensions = std::mem::take(environ.extensions_mut());
     if environ.raw_script_name().is_empty() {
-        *request.uri_mut() = original;
+        parts.uri = original;
     } else {
         let script_name = environ.raw_script_name().to_owned();
-        *request.uri_mut() = below(environ, &original)?;
-        request.extensions_mut().insert(Mounted { script_name, original });
+        parts.uri = below(environ, &original)?;
+        parts.extensions.insert(Mounted { script_name, original });
     }
-    offer.attach(request.extensions_mut());
-    match map {
-        None => Ok(request),
-        Some(map) => {
-            let (mut parts, input): (Parts, Input) = request.into_parts();
-            map(environ, &mut parts);
-            Ok(Request::from_parts(parts, input))
-        }
-    }
+    offer.attach(&mut parts.extensions);
+    Ok(parts)
 }
 
 /// The URI with the path info for its path: `/` where that is empty, as every URI has it.
