@@ -237,8 +237,9 @@ impl<A: Application> IntoTower<A> {
             map(&mut parts, Arc::make_mut(&mut info));
         }
         let on_upgrade = upgrade::take(&mut parts.extensions).filter(|_| is_upgrade(&parts));
-        if on_upgrade.is_none() {
-            // What cannot be accepted was not offered to the application.
+        // What cannot be accepted was not offered to the application. To look at the names costs less
+        // than to look one up.
+        if on_upgrade.is_none() && parts.headers.keys().any(|name| *name == UPGRADE) {
             parts.headers.remove(UPGRADE);
         }
         let peer = parts.extensions.remove::<Disconnected>();
@@ -252,25 +253,27 @@ impl<A: Application> IntoTower<A> {
         let body = input.map(|_| Box::pin(Received(Box::pin(body))) as RequestBody);
         let terms = Terms::new(&parts.method, on_upgrade.is_some());
         let about = (parts.method.clone(), parts.uri);
-        let exchange = HostExchange::begin(info, terms, about, peer, body, on_upgrade);
+        let headers = parts.headers;
+        let exchange = HostExchange::begin(info, terms, about, headers, peer, body, on_upgrade);
         let handle: Arc<dyn Exchange> = Arc::clone(&exchange) as _;
-        let start_response = StartResponse::new(Arc::clone(&handle));
-        let call = || {
-            let input = match input {
-                Some(declared) => {
-                    Input::from_exchange(Arc::clone(&handle), declared, settings.body_limit)
-                }
-                None => empty(settings.body_limit),
-            };
-            let mut environ = Environ::new(handle, parts.method, parts.version, target)
-                .with_headers(parts.headers);
-            environ.set_input(input);
-            *environ.extensions_mut() = parts.extensions;
-            if let Some(prefix) = prefix {
-                environ.enter(&prefix);
+        let input = match input {
+            // What an environ has by itself.
+            None if settings.body_limit == DEFAULT_BODY_LIMIT => None,
+            None => Some(empty(settings.body_limit)),
+            Some(declared) => {
+                Some(Input::from_exchange(Arc::clone(&handle), declared, settings.body_limit))
             }
-            self.app.call(environ, start_response)
         };
+        let start_response = StartResponse::new(Arc::clone(&handle));
+        let mut environ = Environ::new(handle, parts.method, parts.version, target);
+        if let Some(input) = input {
+            environ.set_input(input);
+        }
+        *environ.extensions_mut() = parts.extensions;
+        if let Some(prefix) = prefix {
+            environ.enter(&prefix);
+        }
+        let call = || self.app.call(environ, start_response);
         ResponseFuture::of(exchange, settings.cancels, call)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use gateway_core::bytes::Bytes;
-use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook};
+use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook, RequestFields};
 use gateway_core::http::{HeaderMap, Method, StatusCode, Uri};
 use gateway_core::http_body::{self, Frame};
 use gateway_core::{
@@ -28,11 +28,12 @@ thread_local! {
 }
 
 /// The connection of an exchange that is none at present.
-static NOWHERE: LazyLock<Arc<ConnectionInfo>> =
-    LazyLock::new(|| Arc::new(ConnectionInfo::new(Arc::new(ServerInfo::new("", None, "")))));
+static NOWHERE: LazyLock<ConnectionInfo> =
+    LazyLock::new(|| ConnectionInfo::new(Arc::new(ServerInfo::new("", None, ""))));
 
 pub(super) struct HostExchange {
-    info: Arc<ConnectionInfo>,
+    info: Option<Arc<ConnectionInfo>>,
+    fields: RequestFields,
     /// The host has given it up.
     gone: AtomicBool,
     /// A body is pulled, perhaps on another thread, and ends the exchange if the host cannot.
@@ -79,6 +80,7 @@ impl HostExchange {
         info: Arc<ConnectionInfo>,
         terms: Terms,
         (method, uri): (Method, Uri),
+        headers: HeaderMap,
         peer: Option<Disconnected>,
         request: Option<RequestBody>,
         on_upgrade: Option<OnUpgrade>,
@@ -89,12 +91,13 @@ impl HostExchange {
             exchange = Arc::new(HostExchange::idle());
         }
         if let Some(it) = Arc::get_mut(&mut exchange) {
-            it.info = info;
+            it.info = Some(info);
+            it.fields.set_map(headers);
             it.gone = AtomicBool::new(false);
             it.over = AtomicBool::new(false);
             it.peer = peer;
             *it.request.get_mut().unwrap_or_else(PoisonError::into_inner) = request;
-            let state = it.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let state = it.state_mut();
             state.contract.begin(terms);
             state.about = About::Lent(method, uri);
             state.on_upgrade = on_upgrade;
@@ -102,29 +105,43 @@ impl HostExchange {
         exchange
     }
 
-    /// Keeps an exchange that [has ended](HostExchange::end) for the next one on this thread, if the
-    /// application has kept no handle of it. It lets go of everything.
-    pub(super) fn keep(mut exchange: Arc<HostExchange>) {
+    /// Ends an exchange that nobody else has a handle of, whose response is in the host's hands, and
+    /// keeps it for the next one on this thread. It lets go of everything.
+    pub(super) fn retire(mut exchange: Arc<HostExchange>) {
         let Some(it) = Arc::get_mut(&mut exchange) else { return };
-        if !*it.over.get_mut() {
-            return;
+        if it.state_mut().contract.has_leftovers() {
+            it.finish(None);
         }
-        it.info = Arc::clone(&NOWHERE);
+        *it.over.get_mut() = true;
+        it.info = None;
         it.peer = None;
+        it.fields.clear();
         let request = it.request.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let state = it.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = it.state_mut();
         state.outbox.reset();
         state.about = About::Lent(Method::GET, Uri::default());
+        state.on_upgrade = None;
         state.host = None;
+        state.flushing.clear();
+        state.watching.clear();
         // Dropping it is code of the host, or of a layer.
         drop(request);
         // While the thread's locals are torn down there is nowhere to keep it.
         let _ = SPARE.try_with(|spare| spare.set(Some(exchange)));
     }
 
+    /// Lets go of the request's fields, which may be much and go on for long, when the application has
+    /// answered and kept no handle that shows them.
+    pub(super) fn release_fields(exchange: &mut Arc<HostExchange>) {
+        if let Some(it) = Arc::get_mut(exchange) {
+            it.fields.clear();
+        }
+    }
+
     fn idle() -> HostExchange {
         HostExchange {
-            info: Arc::clone(&NOWHERE),
+            info: None,
+            fields: RequestFields::default(),
             gone: AtomicBool::new(false),
             pulled: AtomicBool::new(false),
             over: AtomicBool::new(true),
@@ -143,7 +160,7 @@ impl HostExchange {
     }
 
     pub(super) fn info(&self) -> &ConnectionInfo {
-        &self.info
+        self.info.as_deref().unwrap_or_else(|| &NOWHERE)
     }
 
     /// The exchange as the log names it.
@@ -183,6 +200,15 @@ impl HostExchange {
     /// No code that can panic half way runs under the lock, so a poisoned one is sound.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state and the request's fields, where nobody else has a handle.
+    pub(super) fn split_mut(&mut self) -> (&mut State, &mut RequestFields) {
+        (self.state.get_mut().unwrap_or_else(PoisonError::into_inner), &mut self.fields)
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        self.split_mut().0
     }
 
     fn lock_request(&self) -> MutexGuard<'_, Option<RequestBody>> {
@@ -315,7 +341,7 @@ impl HostExchange {
             (finished, mem::take(&mut state.flushing), mem::take(&mut state.watching))
         };
         flushing.into_iter().chain(watching).for_each(Waker::wake);
-        finished.run(&self.info.errors, || self.about());
+        finished.run(&self.info().errors, || self.about());
         // Dropping it is code of the host, or of a layer.
         let request = self.lock_request().take();
         drop(request);
@@ -333,7 +359,11 @@ impl About {
 
 impl Exchange for HostExchange {
     fn connection(&self) -> &ConnectionInfo {
-        &self.info
+        self.info()
+    }
+
+    fn fields(&self) -> Option<&RequestFields> {
+        Some(&self.fields)
     }
 
     fn may_block(&self) -> bool {

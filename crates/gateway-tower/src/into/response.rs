@@ -3,20 +3,25 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use gateway_core::bytes::Bytes;
-use gateway_core::http::{Response, StatusCode};
+use gateway_core::http::{HeaderMap, Response, StatusCode};
 use gateway_core::http_body::{Body, Frame, SizeHint};
-use gateway_core::{ApplicationError, BoxError, Error, Head, Parts, PeerError, Reply};
+use gateway_core::{ApplicationError, BoxError, Error, Head, PeerError, ReasonPhrase, Reply};
 use gateway_handler::Framing;
 
 use super::exchange::{HostExchange, State, Written};
 use super::outbox::{Next, tell_framing};
-use super::run::Run;
+use super::run::{Answer, Run};
 use super::{pool, upgrade};
+
+/// How many fields the memory of a request's map may be for to become a response's: the host keeps it
+/// for as long as the connection.
+const LARGEST_SPARE: usize = 96;
 
 /// The response of an application, as a future. Dropping it cancels what has not been answered.
 #[must_use = "futures do nothing unless they are polled"]
@@ -57,29 +62,26 @@ enum Sent {
 impl ResponseFuture {
     /// Calls the application and goes as far as that needs no waiting.
     pub(super) fn of(
-        exchange: Arc<HostExchange>,
+        mut exchange: Arc<HostExchange>,
         cancels: bool,
         call: impl FnOnce() -> Reply,
     ) -> ResponseFuture {
-        let mut reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
-        if let Reply::Ready(Ok(answer)) = reply {
-            let state = exchange.lock();
-            if is_usual(&answer, &state) {
-                match at_once(&exchange, state, answer) {
-                    Ok(response) => {
-                        HostExchange::keep(exchange);
+        let run = match pool::on_reactor(call).unwrap_or_else(Reply::from) {
+            Reply::Ready(outcome) => {
+                let mut answer = outcome.and_then(|response| Answer::of(&exchange, response));
+                match answer.as_mut().ok().and_then(|answer| at_once(&mut exchange, answer)) {
+                    Some(Ok(response)) => {
+                        HostExchange::retire(exchange);
                         return ResponseFuture(Future_::Ready(Some(response)));
                     }
-                    Err(error) => reply = error.into(),
+                    Some(Err(error)) => Run::answered(exchange, cancels, Err(error)),
+                    None => Run::answered(exchange, cancels, answer),
                 }
-            } else {
-                drop(state);
-                reply = answer.into();
             }
-        }
-        exchange.settle();
-        let run = Box::new(Run::begin(exchange, cancels, reply));
+            reply => Run::begin(exchange, cancels, reply),
+        };
         let head = run.exchange().lock().outbox.take_head();
+        let run = Box::new(run);
         ResponseFuture(match head {
             Some((head, framing)) => Future_::Ready(Some(streamed(head, framing, run))),
             None => Future_::Run(Some(run)),
@@ -87,40 +89,37 @@ impl ResponseFuture {
     }
 }
 
-/// Whether it is whole, and nobody wants to know of its head or its end.
-fn is_usual(answer: &gateway_core::Response, state: &State) -> bool {
-    matches!(answer.body(), gateway_core::Body::Bytes(_) | gateway_core::Body::Empty)
-        && !answer.is_head_sent()
-        && !state.contract.is_head_sent()
-        && !state.contract.has_leftovers()
-}
-
-/// Sends the usual answer, without a detour.
+/// Sends an answer that is whole, where nobody has kept a handle or wants to know of its head or its
+/// end. `None` where that is not so, and nothing has happened.
+///
+/// The head's map is made in the memory of the request's, which has served.
 fn at_once(
-    exchange: &Arc<HostExchange>,
-    mut state: MutexGuard<'_, State>,
-    answer: gateway_core::Response,
-) -> Result<Response<ResponseBody>, Error> {
-    let Parts { mut head, mut body, exchange: its, .. } = answer.into_parts();
-    if !std::ptr::addr_eq(Arc::as_ptr(&its), Arc::as_ptr(exchange)) {
-        drop(state);
-        return Err(ApplicationError::ExchangeOver.into());
+    exchange: &mut Arc<HostExchange>,
+    answer: &mut Answer,
+) -> Option<Result<Response<ResponseBody>, Error>> {
+    let Answer { head, head_sent, body } = answer;
+    if *head_sent || !matches!(body, gateway_core::Body::Bytes(_) | gateway_core::Body::Empty) {
+        return None;
     }
-    let State { contract, outbox, .. } = &mut *state;
-    let responded = contract.respond(outbox, &mut head, false, &mut body);
-    match (responded, outbox.take_framing()) {
+    let (State { contract, outbox, .. }, fields) = Arc::get_mut(exchange)?.split_mut();
+    if contract.is_head_sent() || contract.has_leftovers() {
+        return None;
+    }
+    let responded = contract.respond(outbox, head, false, body);
+    let head = mem::take(head);
+    Some(match (responded, outbox.take_framing()) {
         (Ok(_), Some(framing)) => {
-            let data = outbox.take_data();
-            exchange.end(state);
-            Ok(response(head, framing, Content::Whole(data)))
+            let content = Content::Whole(outbox.take_data());
+            let spare = fields.take_map().filter(|map| map.capacity() <= LARGEST_SPARE);
+            let headers = head.headers.into_map(spare.unwrap_or_default());
+            Ok(response(head.status, head.reason, headers, framing, content))
         }
         (responded, framing) => {
             // A head may be out although its body is wrong.
             outbox.put_back(head, framing);
-            drop(state);
             Err(responded.err().unwrap_or_else(|| ApplicationError::ExchangeOver.into()))
         }
-    }
+    })
 }
 
 impl Future for ResponseFuture {
@@ -183,15 +182,21 @@ fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBod
             Content::Run { run, left, state: Sent::Open }
         }
     };
-    response(head, framing, content)
+    response(head.status, head.reason, head.headers.into(), framing, content)
 }
 
-fn response(head: Head, framing: Framing, content: Content) -> Response<ResponseBody> {
+fn response(
+    status: StatusCode,
+    reason: Option<ReasonPhrase>,
+    headers: HeaderMap,
+    framing: Framing,
+    content: Content,
+) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody(content));
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers.into();
-    tell_framing(response.headers_mut(), head.status, framing);
-    if let Some(reason) = head.reason {
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    tell_framing(response.headers_mut(), status, framing);
+    if let Some(reason) = reason {
         upgrade::say_reason(response.extensions_mut(), &reason);
     }
     response
@@ -207,7 +212,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
             Content::Whole(data) => {
-                let data = std::mem::take(data);
+                let data = mem::take(data);
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
             Content::Unanswered => {

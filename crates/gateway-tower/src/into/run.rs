@@ -10,8 +10,8 @@ use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
 use gateway_core::http_body::Frame;
 use gateway_core::{
-    ApplicationError, Body, BoxError, BoxFuture, Error, Head, IterBody, Reply, Response, Result,
-    StreamBody,
+    ApplicationError, Body, BoxError, BoxFuture, Error, Head, IterBody, Parts, Reply, Response,
+    Result, StreamBody,
 };
 use gateway_handler::{FilePieces, Flow, Rest, caught, complain, error_page};
 
@@ -30,6 +30,13 @@ pub(super) struct Run {
     left: bool,
 }
 
+/// A response of the exchange, taken apart: it is no handle any more.
+pub(super) struct Answer {
+    pub(super) head: Head,
+    pub(super) head_sent: bool,
+    pub(super) body: Body,
+}
+
 /// What is waited for.
 enum Stage {
     Reply(BoxFuture<Reply>),
@@ -45,12 +52,43 @@ enum Stage {
     Switched,
 }
 
+impl Answer {
+    /// # Errors
+    ///
+    /// [`ApplicationError::ExchangeOver`] for the response of another exchange.
+    pub(super) fn of(exchange: &Arc<HostExchange>, response: Response) -> Result<Answer> {
+        let Parts { head, body, head_sent, exchange: its, .. } = response.into_parts();
+        if !std::ptr::addr_eq(Arc::as_ptr(&its), Arc::as_ptr(exchange)) {
+            drop(Closing(Some(body)));
+            return Err(ApplicationError::ExchangeOver.into());
+        }
+        Ok(Answer { head, head_sent, body })
+    }
+}
+
 impl Run {
     /// Goes on with `reply`, as far as that needs no waiting.
     pub(super) fn begin(exchange: Arc<HostExchange>, cancels: bool, reply: Reply) -> Run {
-        let mut run = Run { exchange, stage: Stage::Done, cancels, left: false };
+        let mut run = Run::idle(exchange, cancels);
         run.go_on(reply);
         run
+    }
+
+    /// Goes on with what was answered at once.
+    pub(super) fn answered(
+        exchange: Arc<HostExchange>,
+        cancels: bool,
+        outcome: Result<Answer>,
+    ) -> Run {
+        let mut run = Run::idle(exchange, cancels);
+        run.answer(outcome);
+        run
+    }
+
+    fn idle(exchange: Arc<HostExchange>, cancels: bool) -> Run {
+        // It goes on by waiting, as far as is known here.
+        exchange.settle();
+        Run { exchange, stage: Stage::Done, cancels, left: false }
     }
 
     pub(super) fn exchange(&self) -> &HostExchange {
@@ -130,20 +168,21 @@ impl Run {
                 Err(error) => Err(error),
             },
         };
-        if let Err(error) = outcome.and_then(|response| self.respond(response)) {
+        self.answer(outcome.and_then(|response| Answer::of(&self.exchange, response)));
+    }
+
+    fn answer(&mut self, outcome: Result<Answer>) {
+        HostExchange::release_fields(&mut self.exchange);
+        if let Err(error) = outcome.and_then(|answer| self.respond(answer)) {
             self.fail(error);
         }
     }
 
-    fn respond(&mut self, response: Response) -> Result<()> {
-        let parts = response.into_parts();
-        let mut body = Closing(Some(parts.body));
-        if !std::ptr::addr_eq(Arc::as_ptr(&parts.exchange), Arc::as_ptr(&self.exchange)) {
-            return Err(ApplicationError::ExchangeOver.into());
-        }
-        let mut head = parts.head;
+    fn respond(&mut self, answer: Answer) -> Result<()> {
+        let Answer { mut head, head_sent, body } = answer;
+        let mut body = Closing(Some(body));
         let Some(body) = &mut body.0 else { return Ok(()) };
-        match self.respond_with(&mut head, parts.head_sent, body)? {
+        match self.respond_with(&mut head, head_sent, body)? {
             Rest::Done => {}
             Rest::Pump(body) => self.stage = self.pull(head, body),
             Rest::Upgrade(protocol) => {

@@ -1,23 +1,25 @@
 //! An application gives under hyper, and nested in axum, what it gives on our server.
 
 use std::io::{BufReader, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use axum::Router;
 use axum::extract::OriginalUri;
-use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
+use gateway_core::http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRAILER};
 use gateway_core::http::{HeaderMap, HeaderValue, StatusCode};
 use gateway_core::{
     Application, Body, Environ, Error, FileBody, IntoApplication, Mount, Reply, Response, Result,
-    StartResponse,
+    StartResponse, inline,
 };
 use gateway_tower::into_tower;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 
 use crate::apps::Iterate;
-use crate::client::{Answer, ask, chunked, connect, get, read_chunk, read_head, with_body};
+use crate::client::{
+    Answer, ask, chunked, connect, get, read_answer, read_chunk, read_head, with_body,
+};
 use crate::hosts::{axum_serves, hyper_serves, tokio_serves};
 
 /// Every kind of reply and of body.
@@ -183,6 +185,62 @@ fn a_nested_application_knows_where_it_stands() {
     let host = axum_serves(Router::new().nest_service("/in/side", service));
     assert_eq!(get(&host, "/in/side/x?y=1").text(), "/in/side + /x of /in/side/x?y=1 from true");
     assert_eq!(get(&host, "/in/side").text(), "/in/side +  of /in/side from true");
+}
+
+/// The exchange has the fields, and is used again with its memory: whoever reads, changes, takes or
+/// keeps them has those of its own request, and none of them is in a response.
+#[test]
+fn fields_stay_with_their_request() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keeps = Arc::clone(&kept);
+    let app = inline(move |mut environ, start_response| {
+        let text = |environ: &Environ| {
+            let number = environ.header("X-Number").expect("each request has one");
+            format!("{} of {}", String::from_utf8_lossy(number), environ.fields().count())
+        };
+        let told = match environ.raw_path_info() {
+            "/change" => {
+                environ.headers_mut().insert("x-more", HeaderValue::from_static("1"));
+                environ.headers_mut().remove("host");
+                text(&environ)
+            }
+            "/take" => {
+                let taken = environ.take_headers();
+                let number = taken["x-number"].to_str().expect("it is text").to_owned();
+                format!("{number} of {}, left {}", taken.len(), environ.fields().count())
+            }
+            _ => text(&environ),
+        };
+        if environ.raw_path_info() == "/keep" {
+            keeps.lock().expect("nobody panicked").push(environ);
+        }
+        let headers = [(CONTENT_TYPE, "text/plain"), (SET_COOKIE, "a=1"), (SET_COOKIE, "b=2")];
+        Ok(start_response.start(StatusCode::OK, headers).with_body(told))
+    });
+    let host = hyper_serves(into_tower(app));
+    let mut stream = connect(&host);
+    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
+    let paths = ["/", "/change", "/take", "/keep", "/", "/keep", "/take"];
+    let told: Vec<String> = (1..)
+        .zip(paths)
+        .map(|(number, path)| {
+            let more: String = (0..number).map(|n| format!("x-field-{n}: {n}\r\n")).collect();
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: test\r\nx-number: {number}\r\n{more}\r\n");
+            stream.write_all(request.as_bytes()).expect("the host reads");
+            let answer = read_answer(&mut reader, false);
+            let names: Vec<&String> = answer.fields.keys().collect();
+            assert_eq!(names, ["content-type", "set-cookie"], "{path}");
+            assert_eq!(answer.fields["set-cookie"], ["a=1", "b=2"]);
+            answer.text()
+        })
+        .collect();
+    let expected =
+        ["1 of 3", "2 of 4", "3 of 5, left 0", "4 of 6", "5 of 7", "6 of 8", "7 of 9, left 0"];
+    assert_eq!(told, expected);
+    let kept = kept.lock().expect("nobody panicked");
+    let numbers: Vec<_> = kept.iter().map(|environ| environ.header("x-number")).collect();
+    assert_eq!(numbers, [Some(&b"4"[..]), Some(b"6")]);
 }
 
 /// What is written is on its way before the application goes on, also from the pool.
