@@ -130,11 +130,15 @@ impl HostExchange {
         let _ = SPARE.try_with(|spare| spare.set(Some(exchange)));
     }
 
-    /// Lets go of the request's fields, which may be much and go on for long, when the application has
-    /// answered and kept no handle that shows them.
-    pub(super) fn release_fields(exchange: &mut Arc<HostExchange>) {
+    /// The application has answered, and the response goes on for a while: lets go of what belongs to
+    /// the host. The fields stay if the application has kept a handle that shows them.
+    pub(super) fn settle(exchange: &mut Arc<HostExchange>) {
         if let Some(it) = Arc::get_mut(exchange) {
             it.fields.clear();
+        }
+        let mut state = exchange.lock();
+        if let About::Lent(method, uri) = &state.about {
+            state.about = About::Own(method.clone(), target(uri));
         }
     }
 
@@ -166,14 +170,6 @@ impl HostExchange {
     /// The exchange as the log names it.
     pub(super) fn about(&self) -> String {
         self.lock().about.text()
-    }
-
-    /// The exchange goes on by waiting: it lets go of what belongs to the host.
-    pub(super) fn settle(&self) {
-        let mut state = self.lock();
-        if let About::Lent(method, uri) = &state.about {
-            state.about = About::Own(method.clone(), target(uri));
-        }
     }
 
     /// Ends an exchange whose response is in the host's hands, and which has no hooks.

@@ -29,7 +29,7 @@ pub struct ResponseFuture(Future_);
 
 enum Future_ {
     Ready(Option<Response<ResponseBody>>),
-    Run(Option<Box<Run>>),
+    Run(Option<Run>),
 }
 
 /// The body of an application's response.
@@ -62,30 +62,40 @@ enum Sent {
 impl ResponseFuture {
     /// Calls the application and goes as far as that needs no waiting.
     pub(super) fn of(
-        mut exchange: Arc<HostExchange>,
+        exchange: Arc<HostExchange>,
         cancels: bool,
         call: impl FnOnce() -> Reply,
     ) -> ResponseFuture {
-        let run = match pool::on_reactor(call).unwrap_or_else(Reply::from) {
+        let reply = pool::on_reactor(call).unwrap_or_else(Reply::from);
+        ResponseFuture(Future_::after(exchange, cancels, reply))
+    }
+}
+
+impl Future_ {
+    #[inline(always)]
+    fn after(mut exchange: Arc<HostExchange>, cancels: bool, reply: Reply) -> Future_ {
+        let run = match reply {
             Reply::Ready(outcome) => {
                 let mut answer = outcome.and_then(|response| Answer::of(&exchange, response));
                 match answer.as_mut().ok().and_then(|answer| at_once(&mut exchange, answer)) {
                     Some(Ok(response)) => {
                         HostExchange::retire(exchange);
-                        return ResponseFuture(Future_::Ready(Some(response)));
+                        return Future_::Ready(Some(response));
                     }
                     Some(Err(error)) => Run::answered(exchange, cancels, Err(error)),
                     None => Run::answered(exchange, cancels, answer),
                 }
             }
-            reply => Run::begin(exchange, cancels, reply),
+            Reply::Pending(future) => {
+                return Future_::Run(Some(Run::waiting(exchange, cancels, future)));
+            }
+            reply @ Reply::Blocking(_) => Run::begin(exchange, cancels, reply),
         };
         let head = run.exchange().lock().outbox.take_head();
-        let run = Box::new(run);
-        ResponseFuture(match head {
+        match head {
             Some((head, framing)) => Future_::Ready(Some(streamed(head, framing, run))),
             None => Future_::Run(Some(run)),
-        })
+        }
     }
 }
 
@@ -126,42 +136,41 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let slot = match &mut self.0 {
-            Future_::Ready(response) => {
-                return match response.take() {
-                    Some(response) => Poll::Ready(Ok(response)),
-                    // Futures are not to be polled after their end.
-                    None => Poll::Pending,
-                };
-            }
-            Future_::Run(run) => run,
-        };
-        let Some(run) = slot else { return Poll::Pending };
-        let written = ready!(poll_head(run, cx));
-        let Some(run) = slot.take() else { return Poll::Pending };
-        Poll::Ready(Ok(match written {
-            Some((head, framing)) => streamed(head, framing, run),
-            None => unanswered(),
-        }))
-    }
-}
-
-/// The head that the application has sent; `None` where there will be none.
-fn poll_head(run: &mut Run, cx: &mut Context<'_>) -> Poll<Option<(Head, Framing)>> {
-    loop {
-        let mut written = run.exchange().written_head(cx);
-        if let Written::NotYet = written {
-            if run.poll_step(cx).is_ready() {
+        // Futures are not to be polled after their end: then there is nothing.
+        loop {
+            let slot = match &mut self.0 {
+                Future_::Ready(response) => {
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                }
+                Future_::Run(run) => run,
+            };
+            let Some(run) = slot else { return Poll::Pending };
+            if let Poll::Ready(Some(reply)) = run.poll_reply(cx) {
+                let Some(run) = slot.take() else { return Poll::Pending };
+                let (exchange, cancels) = run.let_go();
+                self.0 = Future_::after(exchange, cancels, reply);
                 continue;
             }
-            // The step may have put it there and still be waiting.
-            written = run.exchange().written_head(cx);
+            let mut written = run.exchange().written_head(cx);
+            // A reply has been polled already.
+            if matches!(written, Written::NotYet) && !run.is_waiting() {
+                if run.poll_step(cx).is_ready() {
+                    continue;
+                }
+                // The step may have put it there and still be waiting.
+                written = run.exchange().written_head(cx);
+            }
+            if matches!(written, Written::NotYet) {
+                return Poll::Pending;
+            }
+            let Some(run) = slot.take() else { return Poll::Pending };
+            return Poll::Ready(Ok(match written {
+                Written::Head(head, framing) => streamed(head, framing, run),
+                Written::NotYet | Written::Never => unanswered(),
+            }));
         }
-        return match written {
-            Written::Head(head, framing) => Poll::Ready(Some((head, framing))),
-            Written::Never => Poll::Ready(None),
-            Written::NotYet => Poll::Pending,
-        };
     }
 }
 
@@ -172,14 +181,14 @@ fn unanswered() -> Response<ResponseBody> {
     response
 }
 
-fn streamed(head: Head, framing: Framing, run: Box<Run>) -> Response<ResponseBody> {
+fn streamed(head: Head, framing: Framing, run: Run) -> Response<ResponseBody> {
     let content = match run.take_whole() {
         Some(data) => Content::Whole(data),
         // What follows is not the response's body.
         None if head.status == StatusCode::SWITCHING_PROTOCOLS => Content::Whole(Bytes::new()),
         None => {
             let left = if framing.bodiless { Some(0) } else { framing.length };
-            Content::Run { run, left, state: Sent::Open }
+            Content::Run { run: Box::new(run), left, state: Sent::Open }
         }
     };
     response(head.status, head.reason, head.headers.into(), framing, content)

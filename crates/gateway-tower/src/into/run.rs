@@ -85,10 +85,38 @@ impl Run {
         run
     }
 
+    /// Waits for a reply.
+    pub(super) fn waiting(
+        exchange: Arc<HostExchange>,
+        cancels: bool,
+        reply: BoxFuture<Reply>,
+    ) -> Run {
+        Run { exchange, stage: Stage::Reply(reply), cancels, left: false }
+    }
+
     fn idle(exchange: Arc<HostExchange>, cancels: bool) -> Run {
-        // It goes on by waiting, as far as is known here.
-        exchange.settle();
         Run { exchange, stage: Stage::Done, cancels, left: false }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Reply(_))
+    }
+
+    /// The reply that is [waited for](Run::is_waiting); `None` where that is something else.
+    pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reply>> {
+        let Stage::Reply(future) = &mut self.stage else { return Poll::Ready(None) };
+        let reply = match pool::on_reactor(|| future.as_mut().poll(cx)) {
+            Ok(polled) => ready!(polled),
+            Err(error) => error.into(),
+        };
+        self.close();
+        Poll::Ready(Some(reply))
+    }
+
+    /// Leaves the exchange to the caller.
+    pub(super) fn let_go(mut self) -> (Arc<HostExchange>, bool) {
+        self.stage = Stage::Switched;
+        (Arc::clone(&self.exchange), self.cancels)
     }
 
     pub(super) fn exchange(&self) -> &HostExchange {
@@ -110,14 +138,10 @@ impl Run {
     /// Takes one step. Ready when something has changed, so that the outbox is worth a look.
     pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.stage {
-            Stage::Reply(future) => {
-                let polled = pool::on_reactor(|| future.as_mut().poll(cx));
-                let reply = match polled {
-                    Ok(polled) => ready!(polled),
-                    Err(error) => error.into(),
-                };
-                self.close();
-                self.go_on(reply);
+            Stage::Reply(_) => {
+                if let Some(reply) = ready!(self.poll_reply(cx)) {
+                    self.go_on(reply);
+                }
             }
             Stage::Work(job) => {
                 let reply = ready!(Pin::new(job).poll(cx)).unwrap_or_else(Reply::from);
@@ -172,7 +196,7 @@ impl Run {
     }
 
     fn answer(&mut self, outcome: Result<Answer>) {
-        HostExchange::release_fields(&mut self.exchange);
+        HostExchange::settle(&mut self.exchange);
         if let Err(error) = outcome.and_then(|answer| self.respond(answer)) {
             self.fail(error);
         }
