@@ -10,6 +10,7 @@
 //! | a request body that is read by blocking | [`upload`] |
 //! | a response without an end | [`streaming`] |
 //! | state that requests share | [`counter`] |
+//! | a form, a query, a cookie, and an answer as the peer prefers it | [`guest_book`] |
 //! | applications under prefixes | [`mount`] |
 //! | WebSockets, with a page | [`chat`] |
 //! | middleware | [`middleware`] |
@@ -28,6 +29,7 @@ pub mod chat;
 pub mod counter;
 pub mod echo;
 pub mod environ;
+pub mod guest_book;
 pub mod hello;
 pub mod launch;
 pub mod middleware;

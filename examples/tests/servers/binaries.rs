@@ -56,6 +56,47 @@ fn echo() {
     });
 }
 
+#[test]
+fn guest_book() {
+    on_both(env!("CARGO_BIN_EXE_guest-book"), |book| {
+        let sign = |media_type: &str, form: &str| {
+            book.send(&format!(
+                "POST / HTTP/1.0\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{form}",
+                form.len()
+            ))
+        };
+        let read = |target: &str, fields: &str| {
+            book.send(&format!("GET {target} HTTP/1.0\r\n{fields}\r\n"))
+        };
+        let form = "application/x-www-form-urlencoded";
+        let (head, _) = sign(form, "name=Ada+L.&text=%3Cb%3E+%26+%C3%BC");
+        assert!(
+            head.starts_with("HTTP/1.1 303 ") && head.contains("\r\nlocation: /\r\n"),
+            "{head}"
+        );
+        assert!(head.contains("\r\nset-cookie: name=Ada%20L.; HttpOnly; SameSite=Lax"), "{head}");
+        sign(form, "name=Bob&text=hello");
+
+        let (head, page) = read("/", "Cookie: name=Ada%20L.\r\n");
+        assert!(head.contains("\r\ncontent-type: text/html;charset=utf-8"), "{head}");
+        assert!(head.contains("\r\nvary: accept, cookie"), "{head}");
+        assert!(page.contains("value=\"Ada L.\""), "{page}");
+        assert!(page.contains("<dt>Ada L.<dd>&lt;b> &amp; ü\n<dt>Bob<dd>hello\n"), "{page}");
+        let (_, json) = read("/?by=Bob", "Accept: application/json, text/*;q=0.5\r\n");
+        assert_eq!(json, r#"[{"name":"Bob","text":"hello"}]"#);
+        let (_, text) = read("/", "Accept: text/plain\r\n");
+        assert_eq!(text, "Ada L.: <b> & ü\nBob: hello\n");
+
+        let refused = |answer: (String, String)| answer.0[9..12].to_owned();
+        assert_eq!(refused(read("/", "Accept: image/png\r\n")), "406");
+        assert_eq!(refused(read("/?by=a&by=b", "")), "400");
+        assert_eq!(refused(sign(form, "name=Eve")), "400");
+        assert_eq!(refused(sign("text/plain", "name=Eve&text=hello")), "415");
+        let (_, text) = read("/?by=Eve", "Accept: text/plain\r\n");
+        assert_eq!(text, "");
+    });
+}
+
 /// An empty directory that goes with the test.
 struct Directory(PathBuf);
 

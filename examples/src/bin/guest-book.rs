@@ -1,0 +1,7 @@
+//! Serves [`examples::guest_book`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    examples::launch::launch(examples::guest_book::app())
+}
