@@ -2,9 +2,11 @@
 //! hyper beside a plain hyper service. Each server has one thread.
 //!
 //! ```text
-//! cargo run --release -p gateway-tower --example compare              # all, by wrk, in rounds
-//! cargo run --release -p gateway-tower --example compare -- app-hyper # serves one, on a free port
+//! cargo run --release --manifest-path bench/Cargo.toml -p adapters              # all, by wrk, in rounds
+//! cargo run --release --manifest-path bench/Cargo.toml -p adapters -- app-hyper # serves one
 //! ```
+//!
+//! `bench/counts` holds ours to their bounds.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -29,6 +31,8 @@ const PAIRS: [(&str, &str); 2] = [("axum-gateway", "axum-serve"), ("app-hyper", 
 
 const ROUNDS: usize = 8;
 const HELLO: &str = "Hello, World!";
+const PATH: &str = "/plaintext";
+const LISTENING: &str = "Listening on http://";
 
 /// What a browser sends.
 const FIELDS: &[&str] = &[
@@ -54,7 +58,7 @@ fn main() -> Outcome {
         Some("axum-gateway") => {
             let server = TokioServer::bind("127.0.0.1:0")?.threads(1);
             let address = server.local_addrs()[0].inet().ok_or("an address of TCP")?;
-            say(&address.to_string())?;
+            listening(address)?;
             run(server, from_tower(router()))?;
             Ok(())
         }
@@ -85,7 +89,9 @@ fn main() -> Outcome {
 }
 
 fn router() -> Router {
-    Router::new().route("/", get(|| async { HELLO })).route("/users/{id}", get(|| async { "user" }))
+    Router::new()
+        .route(PATH, get(|| async { HELLO }))
+        .route("/users/{id}", get(|| async { "user" }))
 }
 
 fn on_a_thread<F: Future<Output = Outcome>>(
@@ -95,7 +101,7 @@ fn on_a_thread<F: Future<Output = Outcome>>(
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        say(&listener.local_addr()?.to_string())?;
+        listening(listener.local_addr()?)?;
         serve(listener).await
     })
 }
@@ -132,7 +138,8 @@ impl Served {
         let mut line = String::new();
         let stdout = child.stdout.take().ok_or("it is piped")?;
         BufReader::new(stdout).read_line(&mut line)?;
-        Ok(Served { child, address: line.trim().parse()? })
+        let address = line.trim().strip_prefix(LISTENING).ok_or("it says where it listens")?;
+        Ok(Served { child, address: address.parse()? })
     }
 
     /// The processor time that it has used, in seconds.
@@ -150,7 +157,7 @@ impl Served {
         let mut wrk = Command::new("wrk");
         wrk.args(["-t1", "-c32", "-d2s"]);
         wrk.args(fields.iter().flat_map(|field| ["-H", field]));
-        let output = wrk.arg(format!("http://{}/", self.address)).output()?;
+        let output = wrk.arg(format!("http://{}{PATH}", self.address)).output()?;
         let text = String::from_utf8(output.stdout)?;
         let total = text.lines().find(|line| line.contains("requests in")).ok_or("wrk counts")?;
         let requests: f64 = total.split_whitespace().next().ok_or("a count")?.parse()?;
@@ -200,6 +207,10 @@ fn best(results: &[(f64, f64)]) -> (f64, f64) {
     results.iter().fold((0.0, f64::INFINITY), |best, result| {
         (f64::max(best.0, result.0), f64::min(best.1, result.1))
     })
+}
+
+fn listening(address: SocketAddr) -> Outcome {
+    say(&format!("{LISTENING}{address}"))
 }
 
 fn say(line: &str) -> Outcome {
