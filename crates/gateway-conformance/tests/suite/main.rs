@@ -10,4 +10,5 @@ mod mutations;
 mod ports;
 mod proxy;
 mod report;
+mod teardown;
 mod wire;
