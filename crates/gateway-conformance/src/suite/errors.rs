@@ -214,7 +214,8 @@ const FAILURE_IS_RESET: ServerRule = ServerRule {
         "A server MUST end the connection with an error where a body that the end of the \
          connection delimits fails: a plain end would look like a whole body.",
         "RFC 9112 §8: incomplete messages",
-        "Reset the connection, with a linger time of zero, behind such a response.",
+        "Reset the connection behind such a response: a linger time of zero before the close, and no \
+         shutdown, which would send a plain end first.",
     ),
     name: "a_failure_on_http_1_0_is_a_reset",
     needs: &[Feature::Reset],

@@ -56,8 +56,59 @@ const REQUESTS_IN_FLIGHT_FINISH: ServerRule = ServerRule {
                 .boxed()
             })
         }),
+        case("one whose body still comes, by awaiting", |scene| {
+            reads_on(scene, |witness| {
+                (move |mut environ: Environ, start_response: StartResponse| {
+                    let witness = witness.clone();
+                    async move {
+                        let mut body = Vec::new();
+                        while let Some(data) = environ.input().data_async().await {
+                            body.extend_from_slice(&data?);
+                            witness.note(format_args!("read {}", body.len()));
+                        }
+                        Ok::<_, Error>(text(start_response, body))
+                    }
+                })
+                .boxed()
+            })
+        }),
+        case("one whose body still comes, by blocking", |scene| {
+            reads_on(scene, |witness| {
+                (move |mut environ: Environ, start_response: StartResponse| -> Result<Response> {
+                    let mut body = Vec::new();
+                    while let Some(data) = environ.input().data() {
+                        body.extend_from_slice(&data?);
+                        witness.note(format_args!("read {}", body.len()));
+                    }
+                    Ok(text(start_response, body))
+                })
+                .boxed()
+            })
+        }),
     ],
 };
+
+/// The body of a request is in flight, too.
+fn reads_on(scene: &Scene<'_>, app: fn(Witness) -> Box<dyn Application>) -> Checked {
+    let mut site = scene.serve(app)?;
+    let mut idle = site.dial()?;
+    idle.get("/")?.must_be(200)?;
+    let mut busy = site.dial()?;
+    busy.send_text("POST / HTTP/1.1\nHost: suite.test\nContent-Length: 4\n\nb");
+    site.witness.noted("read 1")?;
+    let stopping = site.begin_stop(PATIENCE)?;
+    idle.ends()?;
+    // One by one, so that the server has to wait for each.
+    for (byte, read) in [("o", "read 2"), ("d", "read 3"), ("y", "read 4")] {
+        busy.send_text(byte);
+        site.witness.noted(read)?;
+    }
+    busy.answer()?.must_say("body")?;
+    drop(busy);
+    let stopped = stopping.wait()?;
+    ensure!(stopped == Stopped::default(), "nothing was cut, and it says: {stopped}");
+    Ok(())
+}
 
 fn finishes(scene: &Scene<'_>, app: fn(Witness) -> Box<dyn Application>) -> Checked {
     let mut site = scene.serve(app)?;
