@@ -20,7 +20,7 @@
 //! | for | see |
 //! |---|---|
 //! | an application | [`Environ`], [`StartResponse`], [`Response`], [`Body`], [`Error`] |
-//! | middleware, a framework | [`Application`], [`Reply`], [`IntoApplication`], [`Mount`] |
+//! | middleware, a framework | [`Application`], [`Reply`], [`IntoApplication`], [`Mount`], [`Recovery`], [`End`] |
 //! | an operator | [`run`], [`Handle`], [`ServerInfo`] |
 //! | a server | [`Server`], [`exchange`] |
 //!
@@ -54,6 +54,7 @@ pub use disconnected::Disconnected;
 pub use environ::Environ;
 pub use error::{ApplicationError, BoxError, Error, PeerError, Result, ServerError, panic_message};
 pub use error_stream::{ErrorSink, ErrorStream, Lines};
+pub use exchange::End;
 pub use input::{DEFAULT_BODY_LIMIT, Input};
 pub use into_application::{
     BlockingFn, FutureFn, InlineFn, IntoApplication, ReplyFn, inline, marker,

@@ -125,20 +125,37 @@ impl fmt::Debug for StartResponse {
 /// Begins another response after an error, if nothing has been sent: `start_response(…, exc_info)`
 /// for whoever stands outside the application.
 ///
+/// An error that is answered by this is over: the server neither logs it nor sends its fields, and
+/// hooks of the end see a response like any other. So whoever recovers logs what is to be logged, and
+/// passes on [`Error::headers`], such as the `Allow` of a 405. A panic is no outcome and does not get
+/// here: the server answers it.
+///
 /// # Examples
 ///
 /// ```
-/// use gateway_core::{Application, Environ, Reply, StartResponse, http::StatusCode};
+/// use gateway_core::http::{HeaderValue, header::CONTENT_TYPE};
+/// use gateway_core::{Application, Environ, Reply, StartResponse};
 ///
+/// /// Error pages of the site's own.
 /// struct Friendly<A>(A);
 ///
 /// impl<A: Application> Application for Friendly<A> {
 ///     fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
 ///         let recovery = start_response.recovery();
+///         let errors = environ.errors().clone();
 ///         self.0.call(environ, start_response).then(move |outcome| {
 ///             outcome.or_else(|cause| {
-///                 let response = recovery.start(cause.status(), (), cause)?;
-///                 Ok(response.with_body("Sorry! We are looking into it.\n"))
+///                 if cause.is_disconnect() || recovery.is_head_sent() {
+///                     return Err(cause);
+///                 }
+///                 let status = cause.status();
+///                 if status.is_server_error() {
+///                     errors.error("a page could not be made", &cause);
+///                 }
+///                 let mut headers = cause.headers().cloned().unwrap_or_default();
+///                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+///                 let response = recovery.start(status, headers, cause)?;
+///                 Ok(response.with_body(format!("Sorry: {status}\n")))
 ///             })
 ///         })
 ///     }
@@ -149,6 +166,12 @@ pub struct Recovery {
 }
 
 impl Recovery {
+    /// Whether the head has been sent, so that [`start`](Recovery::start) would hand the cause back.
+    /// To be asked before the cause is logged: one that is handed back is logged by the server.
+    pub fn is_head_sent(&self) -> bool {
+        self.exchange.head_sent()
+    }
+
     /// Begins a response in place of the one that failed with `cause`.
     ///
     /// # Errors
@@ -160,7 +183,7 @@ impl Recovery {
         headers: impl IntoHeaders,
         cause: Error,
     ) -> Result<Response> {
-        if self.exchange.head_sent() {
+        if self.is_head_sent() {
             return Err(cause);
         }
         Ok(Response::new(Head::new(status, headers.into_headers()), self.exchange))

@@ -156,6 +156,7 @@ fn restarting_knows_a_head_that_another_response_sent() {
     let start_response = exchange.start_response();
     let recovery = start_response.recovery();
     let mut first = start_response.start(StatusCode::OK, ());
+    assert!(!recovery.is_head_sent());
     let mut second = recovery.start(StatusCode::OK, (), Error::application("boom")).unwrap();
     first.write("some").unwrap();
     assert_eq!(second.restart(StatusCode::BAD_GATEWAY, (), "a cause"), Err("a cause"));
@@ -186,6 +187,16 @@ fn bodies_are_looked_at_and_replaced() {
     });
     assert!(matches!(response.body(), Body::Iter(_)));
     assert_eq!(response.body().len(), None);
+}
+
+#[test]
+fn recovery_tells_beforehand_that_it_is_too_late() {
+    let (_, exchange) = Request::get("/").environ();
+    let start_response = exchange.start_response();
+    let recovery = start_response.recovery();
+    start_response.start(StatusCode::OK, ()).write("some").unwrap();
+    assert!(recovery.is_head_sent());
+    assert!(recovery.start(StatusCode::OK, (), Error::application("boom")).is_err());
 }
 
 /// Answers for an application that fails, if it can.
