@@ -104,8 +104,25 @@ fn refused_by_engine(error: &ConfigError) -> ServerError {
 }
 
 /// The builder methods that every server has, for a type with a field `settings` of type
-/// [`Settings`].
-#[doc(hidden)]
+/// [`Settings`]: `limits`, `timeouts`, `current_timeouts`, `body_limit`, `max_connections`,
+/// `max_connections_per_address`, `server_name`, `server_header`, `error_stream`.
+///
+/// ```
+/// use gateway_connection::{Settings, builder_methods};
+///
+/// #[derive(Default)]
+/// pub struct MyServer {
+///     settings: Settings,
+/// }
+///
+/// impl MyServer {
+///     builder_methods!();
+/// }
+///
+/// let server = MyServer::default().body_limit(1 << 20).server_name("example.com");
+/// server.settings.validate()?;
+/// # Ok::<(), gateway_core::ServerError>(())
+/// ```
 #[macro_export]
 macro_rules! builder_methods {
     () => {

@@ -21,16 +21,32 @@ use gateway_http1::Output;
 /// waker counts; [`poll_gone`](Transport::poll_gone) belongs to the reading side, and is polled with
 /// the same waker as [`poll_read`](Transport::poll_read) then. The parties may be different threads:
 /// the connection's own, and those of an application.
+///
+/// A reactive transport so keeps two wakers, one to read and one to write. It keeps the waker before
+/// it tries, so that no event falls in between, and wakes by four things: the socket, a deadline of
+/// [`note`](Transport::note) that has passed, the server's wish that the connection ends, and the end
+/// of its grace. Nobody else has a timer. A blocking read or write of an application polls it too, on
+/// a worker of [`work`](Transport::work), and parks that thread until the waker is called.
+/// [`ConnectionInfo::nonblocking`](gateway_core::exchange::ConnectionInfo::nonblocking) is true with
+/// it.
+///
+/// The server makes a new TCP socket one without delay (`TCP_NODELAY`): responses are written whole,
+/// and the last piece of one is not to wait for the peer.
+///
+/// A handle that an application keeps beyond its exchange keeps the transport, so the socket may stay
+/// open after [`serve`](crate::serve) has returned: what a peer is to see is done by
+/// [`close`](Transport::close), and not by dropping.
 pub trait Transport: Send + Sync + 'static {
     /// Reads what is there, at least one byte, and appends it to `into`, for which it makes room;
     /// 0 is the peer's end.
     ///
     /// # Errors
     ///
-    /// Those of the socket; of kind `TimedOut` when the deadline of
+    /// Those of the socket; of kind `TimedOut` when nothing is there and the deadline of
     /// [`note`](Transport::note) has passed. When the server wants the connection to end (drain,
-    /// eviction), bytes that are there are still read, and then 0 is returned; at a drain not before
-    /// a head that has just begun has had its moment ([`Slot::is_spared`](crate::Slot::is_spared)).
+    /// eviction) in [`Phase::Idle`] or [`Phase::Head`], bytes that are there are still read, and then
+    /// 0 is returned; at a drain not before a head that has just begun has had its moment
+    /// ([`Slot::is_spared`](crate::Slot::is_spared)). In any other phase such a wish changes nothing.
     ///
     /// When it is pending, `into` holds what it held.
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>>;
@@ -73,7 +89,9 @@ pub trait Transport: Send + Sync + 'static {
     fn shutdown_write(&self) -> io::Result<()>;
 
     /// Ends both directions at once. With `abort`, so that the peer sees a reset and not a clean
-    /// end where the system can do that.
+    /// end where the system can do that: over TCP by `connect` to no address (`AF_UNSPEC`; `rustix`
+    /// has it as `connect_unspec`), which resets at once; or by a linger time of zero, which resets
+    /// when the last descriptor is closed. A `shutdown` before either sends the clean end.
     fn close(&self, abort: bool);
 
     /// Ready when the peer has closed its sending side or reset the connection, also while bytes
@@ -111,7 +129,9 @@ pub trait Transport: Send + Sync + 'static {
     /// reactor. `job` does not panic.
     ///
     /// Its outcome is [`ServerError::Overloaded`] when no worker and no place in the queue is
-    /// free, or [`ServerError::ShuttingDown`]; `job` is dropped.
+    /// free, or [`ServerError::ShuttingDown`] when the shutdown deadline comes first. A job that has
+    /// not begun is dropped then, and when the future is dropped; one that runs is left to its end,
+    /// on a thread that counts as [left running](gateway_core::Stopped::left_running).
     fn work<R: Send + 'static>(
         &self,
         job: impl FnOnce() -> R + Send + 'static,
