@@ -58,6 +58,15 @@ use crate::{Application, Environ, Error, Reply, Response, StartResponse};
 /// ];
 /// # assert_eq!(applications.len(), 3);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no application",
+    label = "no application",
+    note = "an application is a function or a closure of `(Environ, StartResponse)`, both owned, that \
+            gives `Result<Response, E>`, a future of it, or a `Reply`; or a type that implements \
+            `Application`",
+    note = "`E` converts into `gateway_core::Error`; what is captured is `Send + Sync + 'static`, and a \
+            future `Send + 'static` with all that it holds across an `.await`"
+)]
 pub trait IntoApplication<Marker> {
     /// The application that it becomes.
     type Application: Application;
@@ -66,6 +75,9 @@ pub trait IntoApplication<Marker> {
     fn into_application(self) -> Self::Application;
 
     /// Makes it one behind a pointer, so that different ones fit into one collection.
+    ///
+    /// Where the compiler finds no such method, `IntoApplication::boxed(f)` has it say why `f` is no
+    /// application.
     fn boxed(self) -> Box<dyn Application>
     where
         Self: Sized,

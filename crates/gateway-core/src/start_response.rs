@@ -218,6 +218,15 @@ impl fmt::Debug for Recovery {
 ///     Ok(start_response.start(StatusCode::SEE_OTHER, headers))
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand for header fields",
+    label = "not `()`, an array of pairs, `HeaderMap` or `ResponseHeaders`",
+    note = "in a pair the name is a `HeaderName`: a constant of `http::header`, or \
+            `HeaderName::from_static(\"x-name\")`; the value is a literal or a `HeaderValue`, the same \
+            in all pairs",
+    note = "any other number of pairs of a `HeaderName` and a `HeaderValue` is collected into \
+            `ResponseHeaders`"
+)]
 pub trait IntoHeaders {
     /// The fields.
     fn into_headers(self) -> ResponseHeaders;
