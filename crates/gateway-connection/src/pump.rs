@@ -16,7 +16,7 @@ use crate::link::{Failure, Link};
 use crate::{Phase, Transport};
 
 /// From here on the peer has to read before more is pulled.
-const HIGH_WATER: usize = 256 * 1024;
+const HIGH_WATER: usize = 64 * 1024;
 
 /// How many data a pump takes before it lets others have its worker.
 const TURN: usize = 64;
