@@ -4,8 +4,11 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use gateway_core::ErrorStream;
+
+use crate::backlog::{Backlog, may_block};
 
 /// A colour or weight on a terminal.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +47,31 @@ pub fn output(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Where the access log goes. It passes on at once what ends a line.
-pub fn access_lines() -> impl Write + Send {
-    io::stdout()
+/// Where the access log goes. It passes on at once what ends a line; but where a pipe, a socket or a
+/// terminal may keep it waiting, nobody waits for it, and what does not fit is lost.
+pub fn access_lines() -> Box<dyn Write + Send> {
+    match &*BACKLOG {
+        Some(backlog) => Box::new(backlog.clone()),
+        None => Box::new(io::stdout()),
+    }
 }
+
+/// Waits until the access log is written, but not for ever: nobody may be there to read it.
+pub fn finish_access_lines() {
+    if let Some(backlog) = LazyLock::get(&BACKLOG).and_then(Option::as_ref) {
+        backlog.drain(LAST_LINES);
+    }
+}
+
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// There is one standard output, so there is one of these. Without a thread, lines are written by
+/// whoever has ended the request.
+static BACKLOG: LazyLock<Option<Backlog>> = LazyLock::new(|| {
+    let tell =
+        |lost| note(format_args!("{lost} lines of the access log were lost: nobody read them"));
+    may_block(io::stdout()).then(|| Backlog::new(io::stdout(), tell).ok()).flatten()
+});
 
 /// Where a trace goes: requests, responses and remarks have a colour each.
 pub fn trace_lines() -> ErrorStream {

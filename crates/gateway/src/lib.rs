@@ -4,6 +4,7 @@
 //! The command itself is the binary of this package: `gateway --help` says what it does. Without
 //! the default feature `command`, only this library and little below it is built.
 
+mod backlog;
 #[doc(hidden)]
 pub mod console;
 #[cfg(any(feature = "std", feature = "tokio"))]

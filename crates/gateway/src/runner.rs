@@ -156,7 +156,9 @@ pub fn launch(
     let code = stop_on_signals(server.handle(), verbose)
         .map_err(|source| LaunchError::Io("listen to signals", source))?;
     ready();
-    let stopped = gateway_core::run(server, app).map_err(LaunchError::Server)?;
+    let stopped = gateway_core::run(server, app);
+    console::finish_access_lines();
+    let stopped = stopped.map_err(LaunchError::Server)?;
     if verbose || stopped != Stopped::default() {
         console::note(stopped);
     }
@@ -173,16 +175,17 @@ fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
         if signals.next().is_none() {
             return;
         }
+        handle.shutdown(GRACE);
         if verbose {
             say_stopping();
         }
-        handle.shutdown(GRACE);
         let Some(second) = signals.next() else { return };
         let second = u8::try_from(128 + second).unwrap_or(1);
         ended.store(second, Ordering::Relaxed);
         handle.shutdown(Duration::ZERO);
         // Usually the process is gone before; but nothing that hangs may keep it.
         thread::sleep(AT_ONCE);
+        console::finish_access_lines();
         std::process::exit(second.into());
     };
     thread::Builder::new().name("signals".into()).spawn(wait)?;

@@ -1,11 +1,11 @@
 //! The access log: whatever bytes a peer sends, and beside applications that have a subscriber of
 //! `tracing` and such as have none.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
 use rustix::process::Signal;
 
-use crate::process::Server;
+use crate::process::{Server, gateway};
 use crate::serve::site;
 use crate::tiny::Crate;
 
@@ -95,6 +95,69 @@ fn an_application_without_a_subscriber_is_given_none() {
     let (out, _) = asked_thrice(&tiny("tiny-none"), "none", &["--log", "json"], "false");
     assert_eq!(out.lines().count(), 3, "{out}");
     assert!(out.lines().all(|line| line.starts_with(r#"{"time":""#)), "{out}");
+}
+
+/// More lines than a pipe and what waits for it hold: so many, and each with a target so long.
+const MANY: usize = 1_000;
+const LONG: usize = 6_000;
+
+/// Asks for `MANY` long targets on one connection; each is answered though nobody reads the log.
+fn ask_for_much(server: &Server) {
+    let mut stream = server.connect();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    for number in 0..MANY {
+        let head = format!("GET /none?{number:0LONG$} HTTP/1.1\r\nHost: test\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut body = None;
+        loop {
+            let mut line = String::new();
+            assert_ne!(answers.read_line(&mut line).expect("an answer"), 0, "{number}");
+            if let Some(length) = line.strip_prefix("Content-Length: ") {
+                body = Some(length.trim_end().parse().unwrap());
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        answers.read_exact(&mut vec![0; body.expect("a length")]).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_request_and_no_end() {
+    let site = site();
+    for name in ["std", "tokio"] {
+        let mut command = gateway(site.path());
+        let server = Server::spawn_unread(command.args(["serve", "--port=0", "--server", name]));
+        ask_for_much(&server);
+        server.signal(Signal::TERM);
+        let (code, _, err) = server.end();
+        assert_eq!(code, Some(0), "{name}: {err}");
+    }
+}
+
+#[test]
+fn a_log_that_is_read_late_has_what_has_been_kept_and_the_rest_is_counted() {
+    let site = site();
+    for name in ["std", "tokio"] {
+        let mut command = gateway(site.path());
+        let serve = ["serve", "--port=0", "--server", name];
+        let mut server = Server::spawn_unread(command.args(serve));
+        ask_for_much(&server);
+        server.read();
+        let said = server.wait_for("lines of the access log were lost");
+        let lost: usize = said.split(' ').next().unwrap().parse().unwrap();
+        assert!(server.get("/a.txt", "").ends_with("text\n"));
+        server.signal(Signal::TERM);
+        let (code, out, err) = server.end();
+        assert_eq!(code, Some(0), "{name}: {err}");
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len() + lost, MANY + 1, "{name}");
+        for line in &lines {
+            assert!(line.starts_with("127.0.0.1 - - [") && line.contains("] \"GET /"), "{line}");
+        }
+        assert!(lines.last().unwrap().ends_with(r#"] "GET /a.txt HTTP/1.1" 200 5"#));
+    }
 }
 
 #[test]

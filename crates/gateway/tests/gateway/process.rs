@@ -71,9 +71,16 @@ impl Server {
 
     /// Starts `command` and waits for the address that it prints.
     pub(crate) fn spawn(command: &mut Command) -> Server {
+        let mut server = Server::spawn_unread(command);
+        server.read();
+        server
+    }
+
+    /// The same, but what it prints on standard output is not read before [`read`](Server::read).
+    pub(crate) fn spawn_unread(command: &mut Command) -> Server {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
-        let out = lines(child.stdout.take().expect("piped"));
+        let (_, out) = channel();
         let err = lines(child.stderr.take().expect("piped"));
         let (said, address) = (String::new(), String::new());
         let mut server = Server { child, out, err, said, address };
@@ -81,6 +88,11 @@ impl Server {
         let (_, address) = line.split_once("http://").expect("just found");
         server.address = address.trim_end().trim_end_matches('/').to_owned();
         server
+    }
+
+    /// Begins to read its standard output.
+    pub(crate) fn read(&mut self) {
+        self.out = lines(self.child.stdout.take().expect("piped, and not read yet"));
     }
 
     /// The next line on standard error that has `text` in it.
