@@ -31,6 +31,14 @@ pub fn note(text: impl Display) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
+/// The same for a process that ends whether anybody listens or not.
+pub fn last_note(text: impl Display) {
+    if let Ok(mut backlog) = Backlog::new(io::stderr(), |_| ()) {
+        let _ = backlog.write_all(format!("{text}\n").as_bytes());
+        backlog.drain(LAST_LINES);
+    }
+}
+
 /// Says why the command ends.
 pub fn error(error: impl Display) {
     note(format_args!("{} {error}", painted(Style::Red, "error:")));

@@ -35,6 +35,9 @@ pub mod variables {
 /// How long requests may take to finish after a signal.
 pub const GRACE: Duration = Duration::from_secs(25);
 
+/// How long the server may take to end once the grace is over.
+const OVERTIME: Duration = Duration::from_secs(3);
+
 /// How long the server may take to end at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
@@ -160,7 +163,7 @@ pub fn launch(
     console::finish_access_lines();
     let stopped = stopped.map_err(LaunchError::Server)?;
     if verbose || stopped != Stopped::default() {
-        console::note(stopped);
+        console::last_note(stopped);
     }
     Ok(ExitCode::from(code.load(Ordering::Relaxed)))
 }
@@ -176,6 +179,7 @@ fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
             return;
         }
         handle.shutdown(GRACE);
+        end_in_any_case();
         if verbose {
             say_stopping();
         }
@@ -190,6 +194,19 @@ fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
     };
     thread::Builder::new().name("signals".into()).spawn(wait)?;
     Ok(code)
+}
+
+/// Ends the process when the server has not, though the grace is over: an application holds the
+/// thread that the server itself needs.
+fn end_in_any_case() {
+    let wait = || {
+        thread::sleep(GRACE + OVERTIME);
+        console::finish_access_lines();
+        console::last_note("stopped; the application does not give back the server's own thread");
+        std::process::exit(0);
+    };
+    // Without a thread, a second signal is left.
+    let _ = thread::Builder::new().name("end".into()).spawn(wait);
 }
 
 /// Says what the first signal began.

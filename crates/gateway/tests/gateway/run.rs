@@ -182,3 +182,29 @@ fn what_is_wrong_is_found_before_anything_is_built() {
     assert!(busy.starts_with(&format!("error: cannot listen on {address}: the address is in use")));
     assert_eq!((busy.lines().count(), code), (1, Some(3)), "{busy}");
 }
+
+const HELD: &str = r#"
+use gateway_core::*;
+
+pub async fn app(_: Environ, _: StartResponse) -> Result<Response> {
+    eprintln!("called");
+    loop {
+        std::thread::park();
+    }
+}
+"#;
+
+/// The first connection of the Tokio server belongs to the thread that also accepts and ends all.
+#[test]
+fn an_application_that_holds_the_servers_thread_does_not_keep_it_from_ending() {
+    let tiny = Crate::new("tiny-held", HELD);
+    let args = ["--server", "tokio"];
+    let mut server = Server::spawn(&mut tiny.run("app", &args));
+    let mut stream = server.connect();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    server.wait_for("called");
+    server.signal(Signal::TERM);
+    server.wait_for("stopped; the application does not give back the server's own thread");
+    let (code, _, err) = server.end();
+    assert_eq!(code, Some(0), "{err}");
+}
