@@ -416,16 +416,22 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_spared_for_a_second_and_an_idle_connection_is_not() {
+    fn who_has_connected_or_was_answered_is_spared_for_a_second() {
         let mut world = World::new(8);
         world.connect(2);
+        world.note(1, Phase::Exchange);
+        world.pass(500);
+        assert!(!world.permits[1].is_spared(world.now), "an exchange is waited for anyway");
         world.note(1, Phase::Idle);
-        world.pass(999);
+        world.pass(499);
         assert!(world.permits[0].is_spared(world.now));
-        assert!(!world.permits[1].is_spared(world.now));
-        world.note(1, Phase::Head);
         world.pass(1);
         assert!(!world.permits[0].is_spared(world.now));
+        world.pass(499);
+        assert!(world.permits[1].is_spared(world.now));
+        world.pass(1);
+        assert!(!world.permits[1].is_spared(world.now));
+        world.note(1, Phase::Head);
         assert!(world.permits[1].is_spared(world.now));
     }
 

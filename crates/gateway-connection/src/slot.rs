@@ -9,8 +9,8 @@ use crate::Phase;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
-/// Heads that began so recently are not asked to end, and neither are connections evicted that were
-/// busy so recently; in milliseconds.
+/// Connections whose head, or whose rest after a response, began so recently are neither asked to end
+/// nor evicted; in milliseconds.
 pub(crate) const SPARED_MILLIS: u64 = 1_000;
 
 /// One live connection, shared by its transport, which notes what it does, and the registry.
@@ -115,11 +115,12 @@ impl<E> Slot<E> {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// Whether its request began so recently that it is not asked to end: it has just connected, or
-    /// the first bytes of a head have just come. Those who connect while a server is being replaced
-    /// would otherwise find a connection that ends before they could ask.
+    /// Whether it is not asked to end yet: within the last second it has connected, or the first bytes
+    /// of a head have come, or it was answered. Whoever is between connecting and asking while a server
+    /// is being replaced, or between two requests like a busy proxy, would otherwise find a connection
+    /// that has ended, and cannot know whether its request was carried out.
     pub fn is_spared(&self, now: Instant) -> bool {
-        self.phase() == Phase::Head
+        matches!(self.phase(), Phase::Head | Phase::Idle)
             && millis(self.epoch, now).saturating_sub(self.since()) < SPARED_MILLIS
     }
 

@@ -60,6 +60,24 @@ fn who_has_just_connected_may_still_ask() {
     assert_eq!(running.join(), Stopped::new(0, 0));
 }
 
+/// A busy proxy's next request may be on its way, and if it is a POST the proxy must not repeat it.
+#[test]
+fn who_was_just_answered_may_ask_again() {
+    let running = Running::start(server(), path);
+    let mut silent = running.connect();
+    assert_eq!(silent.get("/"), "/");
+    let mut busy = running.connect();
+    assert_eq!(busy.get("/"), "/");
+    running.handle.shutdown(LONG);
+    while TcpStream::connect(running.address).is_ok() {}
+    busy.ask("/again");
+    let (head, body) = busy.response().expect("an answer");
+    assert_eq!(body, "/again");
+    assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
+    assert_eq!(silent.rest().expect("a clean end"), "");
+    assert_eq!(running.join(), Stopped::new(0, 0));
+}
+
 #[test]
 fn a_request_in_flight_is_finished_and_told_to_close() {
     let (gate, app) = gate();

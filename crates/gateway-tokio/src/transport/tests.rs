@@ -285,6 +285,8 @@ async fn what_came_in_time_is_read_though_the_reactor_was_busy() {
         let mut rig = tcp();
         rig.transport.note(phase, Some(now()));
         assert!(rig.try_read(&mut BytesMut::new()).await.is_pending());
+        // Nobody is spared any more.
+        tokio::time::advance(Duration::from_secs(1)).await;
         rig.peer.write_all(b"GET /").unwrap();
         rig.permit.end().raise(flag);
         // Without a word from the reactor, which this does not wait for.
@@ -294,10 +296,11 @@ async fn what_came_in_time_is_read_though_the_reactor_was_busy() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_is_woken_when_a_flag_goes_up() {
     let rig = unix();
     rig.transport.note(Phase::Idle, None);
+    tokio::time::advance(Duration::from_secs(1)).await;
     let slot = Arc::clone(rig.permit.slot());
     let raised = tokio::spawn(async move { slot.end().raise(END) });
     assert_eq!(rig.read().await.unwrap(), b"");
@@ -316,7 +319,17 @@ async fn a_head_that_has_just_begun_is_waited_for_at_an_end() {
     assert_eq!(rig.read().await.unwrap(), b"");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn whoever_was_just_answered_is_waited_for_at_an_end() {
+    let rig = unix();
+    rig.transport.note(Phase::Idle, None);
+    rig.permit.end().raise(END);
+    assert!(rig.try_read(&mut BytesMut::new()).await.is_pending());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(rig.read().await.unwrap(), b"");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_leaves_what_has_come_and_what_is_on() {
     let mut rig = unix();
     rig.permit.end().raise(END);
@@ -326,6 +339,7 @@ async fn an_end_leaves_what_has_come_and_what_is_on() {
     rig.transport.note(Phase::Exchange, None);
     assert!(rig.try_read(&mut BytesMut::new()).await.is_pending());
     rig.transport.note(Phase::Idle, None);
+    tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(rig.read().await.unwrap(), b"");
 }
 

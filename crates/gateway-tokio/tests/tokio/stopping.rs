@@ -49,7 +49,7 @@ impl Waiting {
 }
 
 #[test]
-fn the_idle_end_at_once_and_the_busy_after_their_response() {
+fn the_idle_end_soon_and_the_busy_after_their_response() {
     let (waiting, app) = Waiting::app();
     let mut server = start(server().threads(2), app);
     let [mut idle, mut unfinished, mut busy] = [(); 3].map(|()| server.connect());
@@ -155,6 +155,26 @@ fn who_has_just_connected_may_still_ask() {
     assert!(answer.head.contains("connection: close"), "{}", answer.head);
     assert!(silent.ends());
     drop([silent, newcomer, last]);
+    let stopped = server.wait();
+    assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+}
+
+/// A busy proxy's next request may be on its way, and if it is a POST the proxy must not repeat it.
+#[test]
+fn who_was_just_answered_may_ask_again() {
+    let mut server = start(server().threads(2), path);
+    let [mut busy, mut silent] = [(); 2].map(|()| server.connect());
+    assert_eq!(silent.get("/").status, 200);
+    assert_eq!(busy.get("/").status, 200);
+    server.handle.shutdown(GRACE);
+    while server.is_listening() {}
+    busy.ask("/again");
+    let answer = busy.answer().unwrap();
+    assert_eq!(answer.body, b"/again");
+    assert!(answer.head.contains("connection: close"), "{}", answer.head);
+    assert!(busy.ends());
+    assert!(silent.ends());
+    drop([silent, busy]);
     let stopped = server.wait();
     assert_eq!((stopped.cut, stopped.left_running), (0, 0));
 }
