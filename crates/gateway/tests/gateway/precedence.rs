@@ -115,3 +115,31 @@ fn a_file_that_is_wrong_is_one_line_with_its_place() {
         "error: cannot read the config file none.toml: No such file or directory (os error 2)\n";
     assert_eq!((line.as_str(), code), (expected, Some(2)));
 }
+
+#[test]
+fn a_variable_that_is_wrong_is_named() {
+    let said = |env: &[(&str, &str)], args: &[&str]| {
+        let site = site("");
+        let output =
+            gateway(site.path()).arg("serve").envs(env.iter().copied()).args(args).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (name, value) in [
+        ("GATEWAY_PORT", "abc"),
+        ("GATEWAY_PORT", ""),
+        ("GATEWAY_DIR", ""),
+        ("GATEWAY_LOG", "xml"),
+        ("GATEWAY_HIDDEN", "maybe"),
+        ("GATEWAY_CONFIG", ""),
+    ] {
+        let said = said(&[(name, value)], &[]);
+        let end = format!("\nThe value is that of the environment variable {name}.\n");
+        assert!(said.starts_with("error: ") && said.ends_with(&end), "{name}: {said}");
+    }
+    for args in [["--port", "abc"], ["--nonsense", "1"]] {
+        let said = said(&[("GATEWAY_PORT", "1")], &args);
+        assert!(said.starts_with("error: ") && !said.contains("variable"), "{said}");
+    }
+}

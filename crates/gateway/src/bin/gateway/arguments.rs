@@ -1,9 +1,13 @@
 //! The command line.
 
+use std::env;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+use gateway::console::note;
 
 use crate::options::{RunOptions, ServeOptions};
 
@@ -17,6 +21,40 @@ pub(crate) struct Arguments {
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Those of this process; otherwise what is wrong with them is said, and the process ends.
+    pub(crate) fn of_process() -> Arguments {
+        Arguments::try_parse().unwrap_or_else(|error| {
+            let variable = variable_of(&error);
+            // Nobody may listen, and there is nobody else to be told.
+            let _ = error.print();
+            if let Some(variable) = variable {
+                note(format_args!("\nThe value is that of the environment variable {variable}."));
+            }
+            std::process::exit(error.exit_code())
+        })
+    }
+}
+
+/// The environment variable that has the value which `error` blames on its flag.
+fn variable_of(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let value = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value,
+        _ => "",
+    };
+    let mut command = Arguments::command();
+    command.build();
+    let of_subcommands = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    command
+        .get_arguments()
+        .chain(of_subcommands)
+        .filter(|argument| argument.to_string() == *flag)
+        .filter_map(clap::Arg::get_env)
+        .find(|name| env::var_os(name).is_some_and(|set| set == value))
+        .map(|name| name.to_string_lossy().into_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,7 +148,6 @@ const RUN_MORE: &str = concat!(run_examples!(), "\n\n", more!());
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {

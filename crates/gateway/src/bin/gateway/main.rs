@@ -16,7 +16,6 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use gateway::console;
 
 use arguments::{Arguments, Command};
@@ -24,7 +23,7 @@ use config::Config;
 use failure::Failure;
 
 fn main() -> ExitCode {
-    run(Arguments::parse()).unwrap_or_else(|failure| {
+    run(Arguments::of_process()).unwrap_or_else(|failure| {
         console::error(&failure);
         failure.exit_code()
     })
