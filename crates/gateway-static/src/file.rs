@@ -138,11 +138,11 @@ impl Site {
         }
         let len = opened.facts.len;
         if self.max_ranges == 0 {
-            return Ok(with_part(answer, opened, 0..len));
+            return Ok(answer.with_body(opened.part(0..len)));
         }
         let answer = answer.with(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         match self.wanted(environ, validators, len) {
-            Wanted::Whole => Ok(with_part(answer, opened, 0..len)),
+            Wanted::Whole => Ok(answer.with_body(opened.part(0..len))),
             Wanted::Unsatisfiable => {
                 let range = HeaderValue::from_str(&format!("bytes */{len}"))?;
                 Ok(Answer::text(StatusCode::RANGE_NOT_SATISFIABLE).with(CONTENT_RANGE, range))
@@ -169,7 +169,7 @@ fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answe
         let span = parts.remove(0);
         let range = format!("bytes {}-{}/{len}", span.start, span.end - 1);
         let answer = answer.with(CONTENT_RANGE, HeaderValue::from_str(&range)?);
-        return Ok(with_part(answer, opened, span));
+        return Ok(answer.with_body(opened.part(span)));
     }
     let boundary = boundary();
     let content_type = answer.field(&CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -179,14 +179,4 @@ fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answe
         .with(CONTENT_TYPE, HeaderValue::from_str(&multipart)?)
         .with(CONTENT_LENGTH, HeaderValue::from(body.len()))
         .with_body(Body::iter(body)))
-}
-
-/// The server says the length of what there is. It cannot tell an empty file from a body that was
-/// left out of the answer to a HEAD.
-fn with_part(answer: Answer, opened: Opened, span: Span) -> Answer {
-    let answer = match span.is_empty() {
-        true => answer.with(CONTENT_LENGTH, HeaderValue::from_static("0")),
-        false => answer,
-    };
-    answer.with_body(opened.part(span))
 }

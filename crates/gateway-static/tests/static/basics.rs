@@ -89,6 +89,8 @@ fn head_is_get_without_its_body() {
         assert_eq!(headed.headers, got.headers, "{path}");
         assert_eq!(headed.text(), "", "{path}");
     }
+    // It is not taken for a body that was left out.
+    assert_eq!(head("/empty.txt").on(&app).length, Some(0));
 }
 
 #[test]
