@@ -14,8 +14,8 @@ pub(crate) trait Job: Send + Sync {
     /// Runs it, unless nobody waits for it any more. A panic becomes its outcome.
     fn run(&self);
 
-    /// Wakes whoever waits for it. To be called after [`run`](Job::run), when the worker counts as
-    /// free again: the answer to this job may bring the next one.
+    /// Shows its outcome to whoever waits for it. To be called after [`run`](Job::run), when the
+    /// worker counts as free again: the answer to this job may bring the next one.
     fn announce(&self);
 
     /// Drops it; `why` becomes its outcome.
@@ -29,8 +29,8 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let shared =
-        Arc::new(Shared(Mutex::new(Inner { progress: Progress::Waiting(work), waker: None })));
+    let progress = Progress::Waiting(work);
+    let shared = Arc::new(Shared(Mutex::new(Inner { progress, announced: false, waker: None })));
     (Arc::clone(&shared) as Arc<dyn Job>, Outcome(shared))
 }
 
@@ -41,6 +41,7 @@ struct Shared<F, R>(Mutex<Inner<F, R>>);
 
 struct Inner<F, R> {
     progress: Progress<F, R>,
+    announced: bool,
     waker: Option<Waker>,
 }
 
@@ -88,7 +89,11 @@ where
     }
 
     fn announce(&self) {
-        let waker = self.lock().waker.take();
+        let waker = {
+            let mut inner = self.lock();
+            inner.announced = true;
+            inner.waker.take()
+        };
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -105,7 +110,7 @@ impl<F, R> Future for Outcome<F, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut inner = self.0.lock();
-        if matches!(inner.progress, Progress::Done(_)) {
+        if inner.announced && matches!(inner.progress, Progress::Done(_)) {
             let done = std::mem::replace(&mut inner.progress, Progress::Over);
             drop(inner);
             if let Progress::Done(outcome) = done {
@@ -141,10 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn its_outcome_comes_back() {
+    fn its_outcome_comes_back_when_the_worker_is_free() {
         let (work, mut outcome) = job(|| 7);
         assert!(poll(&mut outcome).is_pending());
         work.run();
+        assert!(poll(&mut outcome).is_pending(), "its worker is not free yet");
+        work.announce();
         assert!(matches!(poll(&mut outcome), Poll::Ready(Ok(7))));
     }
 
@@ -175,6 +182,7 @@ mod tests {
         let (work, mut outcome) = job(|| panic!("on purpose"));
         let _: &Outcome<_, ()> = &outcome;
         work.run();
+        work.announce();
         let Poll::Ready(Err(ServerError::Io { source, .. })) = poll(&mut outcome) else {
             panic!("no such outcome")
         };
