@@ -5,10 +5,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use gateway_core::exchange::{ConnectionInfo, EndHook, Exchange, HeadHook, RequestFields};
-use gateway_core::http::{HeaderMap, Method, Version};
+use gateway_core::http::{HeaderMap, Version};
 use gateway_core::http_body::Frame;
 use gateway_core::{ApplicationError, Body, Error, Head, PeerError, Result};
-use gateway_http1::{Event, Field, RequestHead, Span, Timeout};
+use gateway_http1::{Event, Field, RequestHead, Timeout};
 
 use crate::link::{Link, Read, State};
 use crate::request::keep;
@@ -26,11 +26,11 @@ pub(crate) struct ConnectionExchange<T> {
     fields: RequestFields,
 }
 
-/// A request line, as the log names it.
+/// What the driver has to know of a request.
 pub(crate) struct About {
-    method: Method,
     pub(crate) version: Version,
-    target: Span,
+    /// How long its method and target are together, as the log names it.
+    name: usize,
 }
 
 impl<T> ConnectionExchange<T> {
@@ -38,14 +38,10 @@ impl<T> ConnectionExchange<T> {
         ConnectionExchange { link, number, about: None, fields: RequestFields::default() }
     }
 
-    /// Takes note of its request.
+    /// Takes note of its request, and takes its bytes.
     #[inline]
-    pub(crate) fn begin(&mut self, request: &RequestHead, fields: &[Field]) {
-        self.about = Some(About {
-            method: request.method.clone(),
-            version: request.version,
-            target: request.target,
-        });
+    pub(crate) fn begin(&mut self, request: &mut RequestHead, fields: &[Field]) {
+        self.about = Some(About { version: request.version, name: request.target.range().end });
         keep(&mut self.fields, request, fields);
     }
 
@@ -61,9 +57,9 @@ impl<T> ConnectionExchange<T> {
     /// As the log names it.
     pub(crate) fn name(&self) -> String {
         match &self.about {
-            Some(About { method, target, .. }) => {
-                let target = String::from_utf8_lossy(target.of(self.fields.bytes()));
-                format!("{method} {target}")
+            // A head begins with its method, one space, and its target.
+            Some(About { name, .. }) => {
+                String::from_utf8_lossy(&self.fields.bytes()[..*name]).into_owned()
             }
             None => "a request".to_owned(),
         }

@@ -4,6 +4,7 @@
 //! thread or as a task. Everything that HTTP and the contract ask for happens in here, so two
 //! servers put the same bytes on the wire.
 
+mod advance;
 mod caught;
 mod date;
 mod exchange;

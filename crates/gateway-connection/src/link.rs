@@ -65,12 +65,12 @@ impl From<Failure> for Error {
     }
 }
 
-/// How far the connection got between exchanges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Read(Read),
-    /// What waits to be written has to be written first, by whoever may wait for the peer.
-    Flush,
+/// What the driver has taken out of the state between two exchanges: what waits to be written, and
+/// what is read into.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) out: Output,
+    pub(crate) buffer: BytesMut,
 }
 
 /// How a read ended that did not fail.
@@ -83,6 +83,53 @@ pub(crate) enum Read {
 }
 
 impl State {
+    /// Takes out what is written from and read into between two exchanges, if nobody else is at it
+    /// and the peer keeps up. Tells whether it has.
+    pub(crate) fn take_out(&mut self, taken: &mut Taken) -> bool {
+        if self.being_read || self.being_written || self.write_timed || self.failed.is_some() {
+            return false;
+        }
+        self.being_read = true;
+        self.being_written = true;
+        mem::swap(&mut self.out, &mut taken.out);
+        taken.buffer = self.engine.take_buffer();
+        true
+    }
+
+    /// Puts that back, when everything has been written. `read` is how the read ended.
+    pub(crate) fn put_taken_back(
+        &mut self,
+        taken: &mut Taken,
+        read: io::Result<usize>,
+        now: impl FnOnce() -> Instant,
+    ) -> io::Result<Read> {
+        // Between exchanges nobody queues anything.
+        debug_assert!(self.out.is_empty() && taken.out.is_empty());
+        self.being_written = false;
+        mem::swap(&mut self.out, &mut taken.out);
+        self.has_read(mem::take(&mut taken.buffer), read, now())
+    }
+
+    /// Puts back what has been read into, and tells the engine what came of it.
+    fn has_read(
+        &mut self,
+        buffer: BytesMut,
+        read: io::Result<usize>,
+        now: Instant,
+    ) -> io::Result<Read> {
+        self.being_read = false;
+        self.engine.receive(buffer, now);
+        match read {
+            Ok(0) => self.engine.receive_eof(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Ok(Read::TimedOut(self.time_out(now)));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Read::Some)
+    }
+
     /// Notes that a deadline has passed, and tells whose.
     pub(crate) fn time_out(&mut self, now: Instant) -> Option<Timeout> {
         let timeout = self.engine.handle_timeout(now);
@@ -161,43 +208,6 @@ impl<T: Transport> Link<T> {
         }
     }
 
-    /// Between exchanges: writes what waits and reads once, under one lock before and one behind,
-    /// where the peer takes it all without waiting, as it nearly always does. Otherwise it is
-    /// [`Turn::Flush`], and nothing has been read.
-    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>, phase: Phase) -> Poll<io::Result<Turn>> {
-        let (mut out, mut buffer, deadline) = {
-            let mut state = self.lock();
-            if state.being_read
-                || state.being_written
-                || state.write_timed
-                || state.failed.is_some()
-            {
-                return Poll::Ready(Ok(Turn::Flush));
-            }
-            state.being_read = true;
-            state.being_written = true;
-            let (out, buffer) = (mem::take(&mut state.out), state.engine.take_buffer());
-            (out, buffer, state.engine.poll_timeout())
-        };
-        if !out.is_empty() {
-            let written = self.transport.try_write(&out);
-            if written.as_ref().is_ok_and(|n| *n == out.len()) {
-                out.clear();
-            } else {
-                self.give_back(buffer, &Poll::Pending, None);
-                self.give_back_output(out, Poll::Ready(written));
-                return Poll::Ready(Ok(Turn::Flush));
-            }
-        }
-        self.transport.note(phase, deadline);
-        let polled = self.transport.poll_read(cx, &mut buffer);
-        let read = self.give_back(buffer, &polled, Some(out));
-        polled.map(|outcome| match outcome {
-            Err(error) if error.kind() != io::ErrorKind::TimedOut => Err(error),
-            _ => Ok(Turn::Read(read)),
-        })
-    }
-
     /// Reads once for the engine. `exchange` is the one that is on, so that several parties may wait
     /// for the peer; once it is over, its handles read nothing.
     pub(crate) fn poll_read(
@@ -231,45 +241,28 @@ impl<T: Transport> Link<T> {
         } else {
             self.transport.poll_read(cx, &mut buffer)
         };
-        let read = self.give_back(buffer, &polled, None);
-        if shared && polled.is_ready() {
+        let read = match polled {
+            Poll::Pending => {
+                self.put_back(buffer);
+                return Poll::Pending;
+            }
+            Poll::Ready(read) => {
+                // Asked before the lock is taken.
+                let now = self.transport.now();
+                self.lock().has_read(buffer, read, now)
+            }
+        };
+        if shared {
             self.reading.wake_all();
         }
-        polled.map(|outcome| match outcome {
-            Err(error) if error.kind() != io::ErrorKind::TimedOut => Err(error),
-            _ => Ok(read),
-        })
+        Poll::Ready(read)
     }
 
-    /// Puts back what was taken out to read into, and the output if that was taken out with it.
-    fn give_back(
-        &self,
-        buffer: BytesMut,
-        polled: &Poll<io::Result<usize>>,
-        out: Option<Output>,
-    ) -> Read {
-        // Nothing was read, so nobody need know the time.
-        let now = polled.is_ready().then(|| self.transport.now());
+    /// Puts back what was taken out to read into, where nothing has been read.
+    pub(crate) fn put_back(&self, buffer: BytesMut) {
         let mut state = self.lock();
         state.being_read = false;
-        if let Some(out) = out {
-            // Between exchanges nobody queues anything.
-            debug_assert!(state.out.is_empty());
-            state.being_written = false;
-            state.out = out;
-        }
-        match now {
-            Some(now) => state.engine.receive(buffer, now),
-            None => state.engine.put_back(buffer),
-        }
-        match (polled, now) {
-            (Poll::Ready(Ok(0)), _) => state.engine.receive_eof(),
-            (Poll::Ready(Err(error)), Some(now)) if error.kind() == io::ErrorKind::TimedOut => {
-                return Read::TimedOut(state.time_out(now));
-            }
-            _ => {}
-        }
-        Read::Some
+        state.engine.put_back(buffer);
     }
 
     /// Ready when everything queued has been handed to the transport.
@@ -344,7 +337,7 @@ impl<T: Transport> Link<T> {
     }
 
     /// Puts back what was not written, before what was queued meanwhile. Tells whether all is out.
-    fn give_back_output(&self, mut out: Output, written: Poll<io::Result<usize>>) -> bool {
+    pub(crate) fn give_back_output(&self, mut out: Output, written: Poll<io::Result<usize>>) -> bool {
         let written = match written {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 Poll::Ready(Ok(0))

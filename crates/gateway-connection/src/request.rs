@@ -1,17 +1,21 @@
 //! From a request head to an [`Environ`].
 
+use std::mem;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gateway_core::exchange::{Exchange, RequestFields};
 use gateway_core::http::header::HOST;
 use gateway_core::{DEFAULT_BODY_LIMIT, Environ, Input};
 use gateway_http1::{BodyLength, Field, RequestHead};
 
-/// What the application is given. The exchange has the fields.
+/// What the application is given. The exchange has the head's bytes and fields; `target` is a part
+/// of them.
 #[inline]
 pub(crate) fn environ(
     exchange: Arc<dyn Exchange>,
     request: RequestHead,
+    target: Bytes,
     body_limit: u64,
 ) -> Environ {
     let declared = match request.body {
@@ -19,7 +23,6 @@ pub(crate) fn environ(
         BodyLength::Length(length) => Some(length),
         BodyLength::Chunked => None,
     };
-    let target = request.bytes.slice(request.target.range());
     let input = match declared {
         // What an environ has by itself.
         Some(0) if body_limit == DEFAULT_BODY_LIMIT => None,
@@ -27,25 +30,26 @@ pub(crate) fn environ(
         Some(0) => Some(empty(body_limit)),
         _ => Some(Input::from_exchange(Arc::clone(&exchange), declared, body_limit)),
     };
-    let environ = Environ::new(exchange, request.method, request.version, target);
-    match input {
-        Some(input) => environ.with_input(input),
-        None => environ,
+    let mut environ = Environ::new(exchange, request.method, request.version, target);
+    if let Some(input) = input {
+        environ.set_input(input);
     }
+    environ
 }
 
-/// Keeps the request's fields. An absolute-form's authority stands in the place of the Host field's
+/// Keeps the request's fields, with its bytes. An absolute-form's authority stands in the place of the Host field's
 /// value, which RFC 9112 §3.2.2 has the server ignore.
 #[inline]
-pub(crate) fn keep(kept: &mut RequestFields, request: &RequestHead, fields: &[Field]) {
-    let head = request.bytes.clone();
+pub(crate) fn keep(kept: &mut RequestFields, request: &mut RequestHead, fields: &[Field]) {
+    let head = mem::take(&mut request.bytes);
     match request.authority {
         None => {
             kept.set(head, fields.iter().map(|field| (field.name.range(), field.value.range())));
         }
         Some(authority) => {
+            let bytes = head.clone();
             let positions = fields.iter().map(|field| {
-                let name = field.name.of(&request.bytes);
+                let name = field.name.of(&bytes);
                 let is_host = name.eq_ignore_ascii_case(HOST.as_str().as_bytes());
                 let value = if is_host { authority } else { field.value };
                 (field.name.range(), value.range())

@@ -10,23 +10,17 @@ use std::time::Instant;
 use gateway_core::exchange::ConnectionInfo;
 use gateway_core::http::header::CONTENT_LENGTH;
 use gateway_core::http::{StatusCode, Version};
-use gateway_core::{
-    ApplicationError, Body, Environ, Error, Head, PeerError, Reply, Response, Result,
-    StartResponse, Upgrade,
-};
-use gateway_handler::{Rest, Terms, caught, complain, error_page};
+use gateway_core::{Body, Error, PeerError, Reply, Result, Upgrade};
+use gateway_handler::{Terms, caught, complain, error_page};
 use gateway_http1::{CloseReason, Event, Next, Timeout};
 
-use crate::caught::{CaughtFuture, Closing, caught_reply};
+use crate::advance::{Sent, Spent, own, respond, send};
+use crate::caught::{CaughtFuture, caught_reply};
 use crate::exchange::ConnectionExchange;
-use crate::link::{Link, Read, State, Turn};
-use crate::pump::{Pull, is_read, pump, read};
-use crate::request::environ;
+use crate::link::{Link, Read, Taken};
+use crate::pump::{Pull, pump};
 use crate::upgrade::upgrade;
 use crate::{Phase, Service, Transport};
-
-/// When so much waits to be written, a pipelining peer has to read before it is answered further.
-const HIGH_WATER: usize = 64 * 1024;
 
 /// Serves one connection to its end: whole requests are answered in their order, and what breaks
 /// the protocol is refused. When it returns, the connection is over and closed.
@@ -42,34 +36,41 @@ pub fn serve<T: Transport>(
 ) -> impl Future<Output = ()> + Send {
     let link = Arc::new(Link::new(transport, service, info));
     let exchange = Arc::new(ConnectionExchange::new(Arc::clone(&link), 0));
-    let mut driver = Driver { link, exchange, first: true, cut: false, next: None };
+    let taken = Taken::default();
+    let mut driver = Driver { link, exchange, first: true, cut: false, next: None, taken };
     async move {
         let ending = driver.run().await;
         driver.close(ending).await;
     }
 }
 
-struct Driver<T: Transport> {
-    link: Arc<Link<T>>,
-    exchange: Arc<ConnectionExchange<T>>,
+pub(crate) struct Driver<T: Transport> {
+    pub(crate) link: Arc<Link<T>>,
+    pub(crate) exchange: Arc<ConnectionExchange<T>>,
     /// No request has come yet.
-    first: bool,
+    pub(crate) first: bool,
     /// The present response was ended before its end.
     cut: bool,
     /// What the engine has said of the next cycle already.
-    next: Option<Next>,
+    pub(crate) next: Option<Next>,
+    /// What the driver has taken out of the state to write and to read between two exchanges.
+    pub(crate) taken: Taken,
 }
 
 /// How far a connection gets without waiting.
-enum Step {
-    /// More has to be read.
+pub(crate) enum Step {
+    /// What waits has to be written and more to be read, both of which [`Driver::taken`] is for.
+    Turn(Phase, Option<Instant>),
+    /// The same, while others are at it.
     Read(Phase),
     /// The peer has to read first.
     Flush,
     /// The exchange goes on by waiting.
     Wait(Work),
-    /// The response is complete, or cut.
+    /// The response is complete.
     Answered,
+    /// The application has failed.
+    Failed(Error),
     /// What came is no request.
     Refused(gateway_http1::Error),
     /// The connection is over.
@@ -77,7 +78,7 @@ enum Step {
 }
 
 /// What an exchange waits for.
-enum Work {
+pub(crate) enum Work {
     /// The application's answer.
     Reply(Reply),
     /// What its body brings.
@@ -88,7 +89,7 @@ enum Work {
 
 /// How the connection is to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+pub(crate) enum Ending {
     /// Everything was said and heard.
     Clean,
     /// The peer may still be sending, and a reset would destroy what it has not read yet.
@@ -99,20 +100,17 @@ enum Ending {
 
 impl<T: Transport> Driver<T> {
     async fn run(&mut self) -> Ending {
+        let mut read = None;
         loop {
-            let ending = match self.advance() {
-                Step::Read(phase) => self.read(phase).await,
-                Step::Flush => self.flush().await,
-                Step::Wait(work) => {
-                    self.finish(work).await;
-                    self.next_cycle().await
+            let ending = match self.advance(read.take()) {
+                Step::Turn(phase, deadline) => {
+                    read = self.turn(phase, deadline).await;
+                    if read.is_some() {
+                        continue;
+                    }
+                    self.read(phase).await
                 }
-                Step::Answered => self.next_cycle().await,
-                Step::Refused(error) => {
-                    self.refuse(error);
-                    Some(Ending::Linger)
-                }
-                Step::End(ending) => Some(ending),
+                step => self.wait(step).await,
             };
             if let Some(ending) = ending {
                 return ending;
@@ -120,85 +118,55 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Answers request after request as long as nothing has to be waited for. What is answered is
-    /// written when that is so, in one go.
-    fn advance(&mut self) -> Step {
-        let mut answered = false;
-        loop {
-            let environ = {
-                let Driver { link, exchange, first, next, .. } = self;
-                let mut state = link.lock();
-                if answered {
-                    match next_cycle(&mut state, exchange, link.transport.now()) {
-                        Some(Next::Ready) => *first = false,
-                        other => {
-                            *next = other;
-                            return Step::Answered;
-                        }
-                    }
-                }
-                if state.out.len() >= HIGH_WATER {
-                    return Step::Flush;
-                }
-                match state.engine.next_event() {
-                    Ok(Event::Request(request)) => {
-                        let own = own(exchange);
-                        own.begin(&request, state.engine.fields());
-                        state.contract.begin(Terms::new(&request.method, request.upgrade));
-                        environ(Arc::clone(exchange) as _, request, link.service.body_limit)
-                    }
-                    Ok(Event::Closed) => return Step::End(Ending::Clean),
-                    Ok(_) if state.engine.buffered() == 0 && !*first => {
-                        return Step::Read(Phase::Idle);
-                    }
-                    Ok(_) => return Step::Read(Phase::Head),
-                    Err(error) => return Step::Refused(error),
-                }
-            };
-            match self.call(environ) {
-                Step::Answered => answered = true,
-                step => return step,
+    /// What is not the usual turn.
+    async fn wait(&mut self, step: Step) -> Option<Ending> {
+        match step {
+            Step::Turn(phase, _) | Step::Read(phase) => self.read(phase).await,
+            Step::Flush => self.flush().await,
+            Step::Wait(work) => {
+                self.finish(work).await;
+                self.next_cycle().await
             }
-        }
-    }
-
-    fn call(&mut self, environ: Environ) -> Step {
-        let transport = &self.link.transport;
-        transport.note(Phase::Exchange, None);
-        let start_response = StartResponse::new(Arc::clone(&self.exchange) as _);
-        let application = &self.link.service.application;
-        let call = || caught_reply(|| application.call(environ, start_response));
-        match transport.on_reactor(call) {
-            Reply::Ready(outcome) => self.answer(outcome),
-            reply => Step::Wait(Work::Reply(reply)),
-        }
-    }
-
-    /// Sends what the application answered, as far as that needs no waiting.
-    fn answer(&mut self, outcome: Result<Response>) -> Step {
-        match outcome.and_then(|response| self.respond(response)) {
-            Ok(step) => step,
-            Err(error) => {
+            Step::Answered => self.next_cycle().await,
+            Step::Failed(error) => {
                 self.fail(error);
-                Step::Answered
+                self.next_cycle().await
             }
+            Step::Refused(error) => {
+                self.refuse(error);
+                Some(Ending::Linger)
+            }
+            Step::End(ending) => Some(ending),
         }
     }
-}
 
-impl<T: Transport> Driver<T> {
-    async fn read(&mut self, phase: Phase) -> Option<Ending> {
-        let read = match poll_fn(|cx| self.link.poll_turn(cx, phase)).await {
-            Ok(Turn::Read(read)) => Ok(read),
-            Ok(Turn::Flush) => {
-                if let Some(ending) = self.flush().await {
-                    return Some(ending);
-                }
-                poll_fn(|cx| self.link.poll_read(cx, phase, None)).await
+    /// Writes what waits and reads once, as nearly always can be done: the peer takes it all without
+    /// waiting. Otherwise it is none, and nothing has been read.
+    async fn turn(
+        &mut self,
+        phase: Phase,
+        deadline: Option<Instant>,
+    ) -> Option<io::Result<usize>> {
+        let Driver { link, taken: Taken { out, buffer }, .. } = self;
+        if !out.is_empty() {
+            let written = link.transport.try_write(out);
+            if !written.as_ref().is_ok_and(|n| *n == out.len()) {
+                link.put_back(mem::take(buffer));
+                link.give_back_output(mem::take(out), Poll::Ready(written));
+                return None;
             }
-            Err(error) => Err(error),
-        };
-        match read {
+            out.clear();
+        }
+        link.transport.note(phase, deadline);
+        Some(poll_fn(|cx| link.transport.poll_read(cx, buffer)).await)
+    }
+
+    /// The same where others are at it, or the peer has to read first.
+    async fn read(&mut self, phase: Phase) -> Option<Ending> {
+        if let Some(ending) = self.flush().await {
+            return Some(ending);
+        }
+        match poll_fn(|cx| self.link.poll_read(cx, phase, None)).await {
             Ok(Read::Some | Read::TimedOut(None)) => None,
             Ok(Read::TimedOut(Some(Timeout::Head))) => {
                 self.refuse(gateway_http1::Error::HeadTimeout);
@@ -217,11 +185,11 @@ impl<T: Transport> Driver<T> {
         loop {
             let done = match work {
                 Work::Reply(reply) => match self.answer_to(reply).await {
-                    Step::Wait(more) => {
+                    Ok(Some(more)) => {
                         work = more;
                         continue;
                     }
-                    _ => return,
+                    outcome => outcome.map(drop),
                 },
                 // In boxes, for what they need while they run would be part of every idle connection.
                 Work::Body(pull) => {
@@ -236,58 +204,26 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Drives a reply until it is ready.
-    async fn answer_to(&mut self, mut reply: Reply) -> Step {
+    /// Drives a reply until it is ready, and sends it as far as that needs no waiting. What is left
+    /// to wait for is given back.
+    async fn answer_to(&mut self, mut reply: Reply) -> Result<Option<Work>> {
         let transport = &self.link.transport;
-        let outcome = loop {
-            let driven = match reply {
-                Reply::Ready(outcome) => break outcome,
-                Reply::Pending(future) => transport.drive(CaughtFuture(Some(future))).await,
-                Reply::Blocking(job) => transport.work(move || caught_reply(job)).await,
+        let response = loop {
+            reply = match reply {
+                Reply::Ready(outcome) => break outcome?,
+                Reply::Pending(future) => transport.drive(CaughtFuture(Some(future))).await?,
+                Reply::Blocking(job) => transport.work(move || caught_reply(job)).await?,
             };
-            match driven {
-                Ok(next) => reply = next,
-                Err(error) => break Err(error.into()),
-            }
         };
-        self.answer(outcome)
+        let mut spent = Spent::default();
+        match send(&self.link, &self.exchange, response, &mut spent)? {
+            Sent::Whole(_) => Ok(None),
+            Sent::Waits(work) => Ok(Some(work)),
+        }
     }
 }
 
 impl<T: Transport> Driver<T> {
-    fn respond(&mut self, response: Response) -> Result<Step> {
-        let parts = response.into_parts();
-        let mut body = Closing(Some(parts.body));
-        if !std::ptr::addr_eq(Arc::as_ptr(&parts.exchange), Arc::as_ptr(&self.exchange)) {
-            return Err(ApplicationError::ExchangeOver.into());
-        }
-        let mut head = parts.head;
-        let Some(body) = &mut body.0 else { return Ok(Step::Answered) };
-        let rest = match self.respond_with(&mut head, parts.head_sent, body)? {
-            Rest::Pump(Body::File(file)) if is_read(&file) => {
-                *body = Body::Bytes(read(file)?);
-                self.respond_with(&mut head, parts.head_sent, body)?
-            }
-            rest => rest,
-        };
-        Ok(match rest {
-            Rest::Done => Step::Answered,
-            Rest::Pump(body) => Step::Wait(Work::Body(Pull { body, head })),
-            Rest::Upgrade(protocol) => Step::Wait(Work::Upgrade(protocol)),
-        })
-    }
-
-    fn respond_with(&self, head: &mut Head, head_sent: bool, body: &mut Body) -> Result<Rest> {
-        let (link, number) = (&self.link, self.exchange.number);
-        let mut state = link.of(number)?;
-        if state.contract.has_leftovers() {
-            drop(state);
-            link.run_head_hooks(number, head, body)?;
-            state = link.of(number)?;
-        }
-        link.with_wire(&mut state, |contract, wire| contract.respond(wire, head, head_sent, body))
-    }
-
     /// Answers an error with its status, or cuts the response.
     fn fail(&mut self, error: Error) {
         complain(&self.link.info.errors, self.exchange.name(), &error);
@@ -306,7 +242,9 @@ impl<T: Transport> Driver<T> {
             })
         };
         let Some((mut head, mut body)) = page else { return };
-        while let Err(error) = self.respond_with(&mut head, false, &mut body) {
+        while let Err(error) =
+            respond(&self.link, self.exchange.number, &mut head, false, &mut body).map(drop)
+        {
             complain(&self.link.info.errors, self.exchange.name(), &error);
             let mut state = self.link.lock();
             if state.failed.is_some() {
@@ -513,31 +451,4 @@ impl<T: Transport> Drop for Driver<T> {
             self.void_exchange(Some(PeerError::Disconnected.into()));
         }
     }
-}
-
-/// The usual end of an exchange: nobody wants to know of it, nobody kept a handle, and the connection
-/// goes on. None where there is more to it, and nothing has been done yet.
-fn next_cycle<T: Transport>(
-    state: &mut State,
-    exchange: &mut Arc<ConnectionExchange<T>>,
-    now: Instant,
-) -> Option<Next> {
-    if state.contract.has_leftovers() || state.reader_awaited || state.failed.is_some() {
-        return None;
-    }
-    let exchange = Arc::get_mut(exchange)?;
-    let next = state.engine.start_next_cycle(now);
-    if next == Next::Ready {
-        state.number += 1;
-        exchange.renew(state.number);
-    }
-    Some(next)
-}
-
-/// The exchange, which is another one with the same number if somebody has kept it.
-fn own<T>(exchange: &mut Arc<ConnectionExchange<T>>) -> &mut ConnectionExchange<T> {
-    if Arc::get_mut(exchange).is_none() {
-        *exchange = Arc::new(ConnectionExchange::new(Arc::clone(&exchange.link), exchange.number));
-    }
-    Arc::get_mut(exchange).expect("nobody else has seen the new one")
 }

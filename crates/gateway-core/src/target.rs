@@ -44,7 +44,8 @@ impl Target {
     }
 
     fn with_path_at(raw: Bytes, start: usize) -> Target {
-        let end = raw.iter().skip(start).position(|&b| b == b'?').map_or(raw.len(), |n| start + n);
+        let path = &raw[start..];
+        let end = start + path.iter().position(|&b| b == b'?').unwrap_or(path.len());
         // Longer targets than u32 counts cannot come through any server's limits.
         let (start, end) = (start as u32, end as u32);
         Target { raw, start, split: start, end, pathless: "" }

@@ -20,25 +20,26 @@ pub(crate) struct Facts {
 pub(crate) fn check(head: &Head) -> Result<Facts> {
     let mut facts = Facts::default();
     for (name, value) in head.headers.fields() {
-        if *name == header::CONTENT_LENGTH {
-            let length = parse_length(value);
-            if length.is_none() || facts.declared.is_some_and(|first| Some(first) != length) {
-                return Err(ApplicationError::InvalidContentLength.into());
+        // Most names have a length of their own, and need not be compared.
+        match name.as_str().len() {
+            4 => facts.has_date |= *name == header::DATE,
+            6 => facts.has_server |= *name == header::SERVER,
+            7 if *name == header::TRAILER => facts.has_trailer = true,
+            10 if *name == header::CONNECTION => {
+                facts.close |= value
+                    .split(|&b| b == b',')
+                    .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+                facts.hop_by_hop = true;
             }
-            facts.declared = length;
-        } else if *name == header::DATE {
-            facts.has_date = true;
-        } else if *name == header::SERVER {
-            facts.has_server = true;
-        } else if *name == header::TRAILER {
-            facts.has_trailer = true;
-        } else if *name == header::CONNECTION {
-            facts.close |= value
-                .split(|&b| b == b',')
-                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
-            facts.hop_by_hop = true;
-        } else {
-            facts.hop_by_hop |= is_hop_by_hop(name, head.status);
+            14 if *name == header::CONTENT_LENGTH => {
+                let length = parse_length(value);
+                if length.is_none() || facts.declared.is_some_and(|first| Some(first) != length) {
+                    return Err(ApplicationError::InvalidContentLength.into());
+                }
+                facts.declared = length;
+            }
+            2 | 7 | 10 | 16 | 17 => facts.hop_by_hop |= is_hop_by_hop(name, head.status),
+            _ => {}
         }
     }
     Ok(facts)
