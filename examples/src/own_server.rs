@@ -13,7 +13,6 @@ mod wire;
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Instant;
 
 use gateway_core::exchange::ConnectionInfo;
 use gateway_core::{Application, ServerInfo};
@@ -42,7 +41,7 @@ pub fn serve(
                 let fields = pipe.engine.fields().to_vec();
                 let request = |exchange| request::environ(exchange, head, &fields);
                 pipe = answer(app, info.clone(), pipe, request);
-                while pipe.engine.start_next_cycle(Instant::now()) == Next::Drain {
+                while pipe.engine.start_next_cycle() == Next::Drain {
                     pipe.drain()?;
                 }
                 if !pipe.engine.keep_alive() {

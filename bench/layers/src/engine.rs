@@ -12,7 +12,7 @@ use crate::HELLO;
 
 pub fn run(request: &[u8], count: u64) {
     let now = Instant::now();
-    let mut engine = Connection::new(Arc::new(Config::default()), now);
+    let mut engine = Connection::new(Arc::new(Config::default()));
     let mut output = Output::default();
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -23,7 +23,7 @@ pub fn run(request: &[u8], count: u64) {
     for _ in 0..count {
         let mut buffer = engine.take_buffer();
         buffer.extend_from_slice(request);
-        engine.receive(buffer, now);
+        engine.receive(buffer);
         let Ok(Event::Request(_)) = engine.next_event() else { panic!("a whole request came") };
         engine.send_head(&head, &mut output).expect("a head is due");
         engine.send_data(Bytes::from_static(HELLO.as_bytes()), &mut output).expect("data is due");
@@ -32,6 +32,7 @@ pub fn run(request: &[u8], count: u64) {
         assert!(output.first().ends_with(HELLO.as_bytes()), "all of it is contiguous");
         output.advance(written);
         engine.sent(written, output.len(), now);
-        assert_eq!(engine.start_next_cycle(now), Next::Ready);
+        assert_eq!(engine.start_next_cycle(), Next::Ready);
+        assert!(engine.poll_timeout(now).is_some(), "it waits for the next request");
     }
 }

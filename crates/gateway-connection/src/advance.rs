@@ -4,7 +4,6 @@ use std::io;
 use std::mem;
 use std::ptr;
 use std::sync::{Arc, MutexGuard};
-use std::time::Instant;
 
 use gateway_core::{
     ApplicationError, Body, Environ, Head, Reply, Response, Result, StartResponse,
@@ -60,10 +59,10 @@ impl<T: Transport> Driver<T> {
                 Ok(_) => {
                     let is_idle = state.engine.buffered() == 0 && !*first;
                     let phase = if is_idle { Phase::Idle } else { Phase::Head };
-                    return match state.take_out(taken) {
-                        true => Step::Turn(phase, state.engine.poll_timeout()),
-                        false => Step::Read(phase),
-                    };
+                    if !state.take_out(taken) {
+                        return Step::Read(phase);
+                    }
+                    return Step::Turn(phase, state.engine.poll_timeout(link.transport.now()));
                 }
                 Err(error) => return Step::Refused(error),
             };
@@ -77,7 +76,7 @@ impl<T: Transport> Driver<T> {
                 Ok(Sent::Waits(work)) => return Step::Wait(work),
                 Err(error) => return Step::Failed(error),
             };
-            match next_cycle(&mut state, exchange, link.transport.now()) {
+            match next_cycle(&mut state, exchange) {
                 Some(Next::Ready) => *first = false,
                 other => {
                     *next = other;
@@ -181,13 +180,12 @@ pub(crate) fn respond<'a, T: Transport>(
 fn next_cycle<T: Transport>(
     state: &mut State,
     exchange: &mut Arc<ConnectionExchange<T>>,
-    now: Instant,
 ) -> Option<Next> {
     if state.contract.has_leftovers() || state.reader_awaited || state.failed.is_some() {
         return None;
     }
     let exchange = Arc::get_mut(exchange)?;
-    let next = state.engine.start_next_cycle(now);
+    let next = state.engine.start_next_cycle();
     if next == Next::Ready {
         state.number += 1;
         exchange.renew(state.number);

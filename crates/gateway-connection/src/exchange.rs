@@ -101,7 +101,7 @@ impl<T: Transport> ConnectionExchange<T> {
         let Ok(mut state) = self.state() else { return };
         let now = self.link.transport.now();
         state.engine.body_wanted(false, now);
-        self.link.transport.note(Phase::Exchange, state.engine.poll_timeout());
+        self.link.transport.note(Phase::Exchange, state.engine.poll_timeout(now));
     }
 }
 

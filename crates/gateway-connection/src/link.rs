@@ -107,7 +107,7 @@ impl State {
         debug_assert!(self.out.is_empty() && taken.out.is_empty());
         self.being_written = false;
         mem::swap(&mut self.out, &mut taken.out);
-        self.has_read(mem::take(&mut taken.buffer), read, now())
+        self.has_read(mem::take(&mut taken.buffer), read, now)
     }
 
     /// Puts back what has been read into, and tells the engine what came of it.
@@ -115,14 +115,14 @@ impl State {
         &mut self,
         buffer: BytesMut,
         read: io::Result<usize>,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> io::Result<Read> {
         self.being_read = false;
-        self.engine.receive(buffer, now);
+        self.engine.receive(buffer);
         match read {
             Ok(0) => self.engine.receive_eof(),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                return Ok(Read::TimedOut(self.time_out(now)));
+                return Ok(Read::TimedOut(self.time_out(now())));
             }
             Ok(_) => {}
             Err(error) => return Err(error),
@@ -142,7 +142,7 @@ impl State {
 
 impl<T: Transport> Link<T> {
     pub(crate) fn new(transport: T, service: Arc<Service>, info: ConnectionInfo) -> Link<T> {
-        let engine = Connection::new(Arc::clone(&service.config), transport.now());
+        let engine = Connection::new(Arc::clone(&service.config));
         Link {
             transport,
             service,
@@ -233,7 +233,7 @@ impl<T: Transport> Link<T> {
             }
             state.being_read = true;
             state.reader_awaited |= shared;
-            (state.engine.take_buffer(), state.engine.poll_timeout())
+            (state.engine.take_buffer(), state.engine.poll_timeout(self.transport.now()))
         };
         self.transport.note(phase, deadline);
         let polled = if shared {
@@ -246,11 +246,7 @@ impl<T: Transport> Link<T> {
                 self.put_back(buffer);
                 return Poll::Pending;
             }
-            Poll::Ready(read) => {
-                // Asked before the lock is taken.
-                let now = self.transport.now();
-                self.lock().has_read(buffer, read, now)
-            }
+            Poll::Ready(read) => self.lock().has_read(buffer, read, || self.transport.now()),
         };
         if shared {
             self.reading.wake_all();
@@ -262,7 +258,7 @@ impl<T: Transport> Link<T> {
     pub(crate) fn put_back(&self, buffer: BytesMut) {
         let mut state = self.lock();
         state.being_read = false;
-        state.engine.put_back(buffer);
+        state.engine.receive(buffer);
     }
 
     /// Ready when everything queued has been handed to the transport.
@@ -294,12 +290,14 @@ impl<T: Transport> Link<T> {
                 }
                 if state.out.is_empty() {
                     if waited {
-                        self.transport.note(Phase::Exchange, state.engine.poll_timeout());
+                        let deadline = state.engine.poll_timeout(self.transport.now());
+                        self.transport.note(Phase::Exchange, deadline);
                     }
                     return Poll::Ready(Ok(()));
                 }
                 state.being_written = true;
-                (mem::take(&mut state.out), state.engine.poll_timeout())
+                let now = waited.then(|| self.transport.now());
+                (mem::take(&mut state.out), now.and_then(|now| state.engine.poll_timeout(now)))
             };
             // At first without waiting: then it takes no deadline and no clock.
             let written = if waited {

@@ -255,7 +255,7 @@ fn poll_send_file<T: Transport>(
         let now = link.transport.now();
         let count = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         state.engine.sent(count(sent), count(left), now);
-        state.engine.poll_timeout()
+        state.engine.poll_timeout(now)
     };
     loop {
         link.transport.note(Phase::Writing, waiting(0, body.len));

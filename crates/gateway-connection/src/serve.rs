@@ -283,7 +283,7 @@ impl<T: Transport> Driver<T> {
     /// Tells whether that came to be.
     async fn is_switched(&mut self) -> bool {
         loop {
-            let next = self.link.lock().engine.start_next_cycle(self.link.transport.now());
+            let next = self.link.lock().engine.start_next_cycle();
             match next {
                 Next::Upgraded => return true,
                 Next::Drain if self.drain().await => {}
@@ -304,12 +304,11 @@ impl<T: Transport> Driver<T> {
             let next = if let Some(next) = self.next.take() {
                 next
             } else {
-                let now = self.link.transport.now();
                 let mut state = self.link.lock();
                 if state.failed.is_some() {
                     return Some(Ending::Abort);
                 }
-                state.engine.start_next_cycle(now)
+                state.engine.start_next_cycle()
             };
             match next {
                 Next::Ready => return None,
@@ -417,8 +416,7 @@ impl<T: Transport> Driver<T> {
     /// Says that nothing more comes, and lets the peer finish sending, within the engine's limits.
     async fn linger(&mut self) -> io::Result<()> {
         self.link.transport.shutdown_write()?;
-        let now = self.link.transport.now();
-        self.link.lock().engine.linger(now);
+        self.link.lock().engine.linger();
         while !self.link.lock().engine.is_lingering_done() {
             match poll_fn(|cx| self.link.poll_read(cx, Phase::Closing, None)).await? {
                 Read::Some | Read::TimedOut(None) => {}
@@ -433,7 +431,7 @@ impl<T: Transport> Driver<T> {
     /// answer, which a reset would destroy; so this waits, for its end or for the rest of the time.
     async fn wait_for_the_peer(&self) {
         let transport = &self.link.transport;
-        let deadline = self.link.lock().engine.poll_timeout();
+        let deadline = self.link.lock().engine.poll_timeout(transport.now());
         transport.note(Phase::Closing, deadline);
         let gone = poll_fn(|cx| match deadline {
             Some(deadline) if transport.now() < deadline => transport.poll_gone(cx),

@@ -2,7 +2,6 @@
 //! what follows from what in `state`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Version};
@@ -10,7 +9,7 @@ use http::{Method, Version};
 use crate::chunked::{Decoded, Decoder};
 use crate::head::HeadScanner;
 use crate::state::{CloseReason, Next, Peer, State};
-use crate::timer::{Allowance, Waiting};
+use crate::timer::{Allowance, For, Waiting};
 use crate::trailers::TrailerScanner;
 use crate::{BodyLength, Config, Error, Event, Field, RequestHead};
 
@@ -65,11 +64,10 @@ enum Body {
 }
 
 impl Connection {
-    /// A connection that has just been accepted. The first head's deadline runs from `now`.
+    /// A connection that has just been accepted.
     ///
     /// `config` must have passed [`Config::validate`].
-    pub fn new(config: Arc<Config>, now: Instant) -> Self {
-        let deadline = now.checked_add(config.timeouts.head);
+    pub fn new(config: Arc<Config>) -> Self {
         Self {
             config,
             state: State::new(),
@@ -83,7 +81,7 @@ impl Connection {
             requests: 0,
             blank_lines: 0,
             discarded: 0,
-            waiting: deadline.map_or(Waiting::Not, Waiting::FirstByte),
+            waiting: Waiting::New(For::FirstByte),
             receiving: Allowance::Unused,
             sending: Allowance::Unused,
         }
@@ -100,30 +98,21 @@ impl Connection {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Takes the buffer back as it was lent: nothing has been read, so nobody need know the time.
-    #[inline]
-    pub fn put_back(&mut self, buffer: BytesMut) {
-        debug_assert_eq!(buffer.len(), self.taken);
-        self.taken = 0;
-        self.buffer = buffer;
-    }
-
-    /// Takes the buffer back, with what has been read at its end. When nothing was,
-    /// [`put_back`](Self::put_back) does the same.
+    /// Takes the buffer back, with what has been read at its end, which may be nothing.
     ///
     /// What arrives after an error, or after our FIN, is thrown away.
     #[inline]
-    pub fn receive(&mut self, buffer: BytesMut, now: Instant) {
+    pub fn receive(&mut self, buffer: BytesMut) {
         let fresh = buffer.len().saturating_sub(std::mem::take(&mut self.taken));
         self.buffer = buffer;
         if fresh == 0 {
             return;
         }
         match self.state.peer() {
-            Peer::Head => self.begin_head(now),
+            Peer::Head => self.begin_head(),
             Peer::Body | Peer::Draining => {
                 self.request.expects = false;
-                self.receiving.earn(fresh, &self.config.timeouts, now);
+                self.receiving.earn(fresh);
             }
             Peer::Complete | Peer::Paused | Peer::Switched => {}
             Peer::Failed(_) | Peer::Closed => self.buffer.clear(),
@@ -204,9 +193,9 @@ impl Connection {
 
     /// Begins the next cycle. To be called when the response has ended; before that, it is cut.
     ///
-    /// A connection that is kept waits `timeouts.keep_alive` from `now` on, or, if bytes of the next
-    /// request are here already, `timeouts.head`.
-    pub fn start_next_cycle(&mut self, now: Instant) -> Next {
+    /// A connection that is kept waits for `timeouts.keep_alive`, or, if bytes of the next request are
+    /// here already, for `timeouts.head`.
+    pub fn start_next_cycle(&mut self) -> Next {
         let before = self.state.peer();
         let unread = match &self.body {
             Body::Length(left) => *left > self.config.limits.unread,
@@ -214,12 +203,11 @@ impl Connection {
         };
         let next = self.state.next_cycle(|| unread);
         match next {
-            Next::Ready if before != Peer::Head => self.reset(now),
+            Next::Ready if before != Peer::Head => self.reset(),
             Next::Drain if before != Peer::Draining => {
                 self.discarded = 0;
                 self.receiving = Allowance::Unused;
-                let deadline = now.checked_add(self.config.timeouts.drain);
-                self.waiting = deadline.map_or(Waiting::Not, Waiting::Drain);
+                self.waiting = Waiting::New(For::Drain);
             }
             _ => {}
         }
@@ -248,13 +236,12 @@ impl Connection {
     /// still sends is read and thrown away until its FIN, `limits.drain` bytes or `timeouts.drain`,
     /// because closing with unread bytes resets the connection and may destroy our last answer
     /// (RFC 9112 section 9.6).
-    pub fn linger(&mut self, now: Instant) {
+    pub fn linger(&mut self) {
         self.buffer = BytesMut::new();
         self.discarded = 0;
         self.receiving = Allowance::Unused;
         self.sending = Allowance::Unused;
-        let deadline = now.checked_add(self.config.timeouts.drain);
-        self.waiting = deadline.map_or(Waiting::Not, Waiting::Drain);
+        self.waiting = Waiting::New(For::Drain);
         self.state.linger();
         if self.eof {
             self.state.peer_closed(CloseReason::PeerClosed);
@@ -417,10 +404,10 @@ impl Connection {
     /// Bytes came where a head is expected: skips empty lines, and lets the head's time run from
     /// its first byte on. An empty line is none, so it renews nothing.
     #[inline]
-    fn begin_head(&mut self, now: Instant) {
+    fn begin_head(&mut self) {
         while self.buffer.starts_with(b"\r\n")
             && self.blank_lines < BLANK_LINES
-            && !matches!(self.waiting, Waiting::Head(_))
+            && !matches!(self.waiting, Waiting::New(For::Head) | Waiting::Until(For::Head, _))
         {
             self.buffer.advance(2);
             self.blank_lines += 1;
@@ -428,18 +415,14 @@ impl Connection {
         if self.is_blank() {
             return;
         }
-        match self.waiting {
-            Waiting::FirstByte(deadline) => self.waiting = Waiting::Head(deadline),
-            Waiting::Head(_) => {}
-            Waiting::Not | Waiting::KeepAlive(_) | Waiting::Drain(_) => {
-                let deadline = now.checked_add(self.config.timeouts.head);
-                self.waiting = deadline.map_or(Waiting::Not, Waiting::Head);
-            }
-        }
+        self.waiting = match self.waiting {
+            Waiting::Until(For::FirstByte | For::Head, at) => Waiting::Until(For::Head, at),
+            _ => Waiting::New(For::Head),
+        };
     }
 
     #[inline]
-    fn reset(&mut self, now: Instant) {
+    fn reset(&mut self) {
         self.head = HeadScanner::default();
         if self.fields.capacity() > KEPT_FIELDS {
             self.fields = Vec::new();
@@ -448,9 +431,8 @@ impl Connection {
         }
         self.blank_lines = 0;
         self.receiving = Allowance::Unused;
-        let deadline = now.checked_add(self.config.timeouts.keep_alive);
-        self.waiting = deadline.map_or(Waiting::Not, Waiting::KeepAlive);
-        self.begin_head(now);
+        self.waiting = Waiting::New(For::KeepAlive);
+        self.begin_head();
     }
 
     /// Whether more of the request's body is left than would be thrown away for a next request.

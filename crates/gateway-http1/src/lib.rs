@@ -38,7 +38,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use std::time::Instant;
+//! use std::time::{Duration, Instant};
 //!
 //! use bytes::Bytes;
 //! use gateway_http1::{Config, Connection, Event, Next, Output, ResponseHead};
@@ -46,18 +46,19 @@
 //!
 //! let config = Config::default();
 //! config.validate()?;
-//! let now = Instant::now();
-//! let mut connection = Connection::new(Arc::new(config), now);
+//! let mut connection = Connection::new(Arc::new(config));
 //! let mut output = Output::default();
 //!
 //! // Nothing has come yet, so: read. A socket would append to the buffer here.
 //! assert!(matches!(connection.next_event()?, Event::NeedData));
 //! assert!(connection.wants_read());
+//! let now = Instant::now();
+//! assert_eq!(connection.poll_timeout(now), Some(now + Duration::from_secs(10)));
 //! let mut buffer = connection.take_buffer();
 //! buffer.extend_from_slice(
 //!     b"POST /greet?loud HTTP/1.1\r\nHost: example.com\r\nContent-Length: 5\r\n\r\nworld",
 //! );
-//! connection.receive(buffer, now);
+//! connection.receive(buffer);
 //!
 //! let Event::Request(head) = connection.next_event()? else { panic!("a whole head came") };
 //! assert_eq!(head.method, http::Method::POST);
@@ -86,8 +87,8 @@
 //! output.advance(written);
 //! connection.sent(written, output.len(), now);
 //!
-//! assert_eq!(connection.start_next_cycle(now), Next::Ready);
-//! assert_eq!(connection.poll_timeout(), Some(now + std::time::Duration::from_secs(75)));
+//! assert_eq!(connection.start_next_cycle(), Next::Ready);
+//! assert_eq!(connection.poll_timeout(now), Some(now + Duration::from_secs(75)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -95,13 +96,11 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use std::time::Instant;
 //! # use gateway_http1::{CloseReason, Config, Connection, Next, Output, ResponseHead};
 //! # use http::HeaderMap;
-//! # let now = Instant::now();
-//! # let mut connection = Connection::new(Arc::new(Config::default()), now);
+//! # let mut connection = Connection::new(Arc::new(Config::default()));
 //! # let mut output = Output::default();
-//! connection.receive(b"GET / HTTP/1.1\r\nHost : a\r\n"[..].into(), now);
+//! connection.receive(b"GET / HTTP/1.1\r\nHost : a\r\n"[..].into());
 //! let error = connection.next_event().unwrap_err();
 //!
 //! let headers = HeaderMap::new();
@@ -113,9 +112,9 @@
 //!     output.first(),
 //!     b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 //! );
-//! assert_eq!(connection.start_next_cycle(now), Next::Close(CloseReason::PeerError));
+//! assert_eq!(connection.start_next_cycle(), Next::Close(CloseReason::PeerError));
 //! // Write it, send a FIN, then read and throw away what still comes, for a while.
-//! connection.linger(now);
+//! connection.linger();
 //! assert!(!connection.is_lingering_done());
 //! # Ok::<(), gateway_http1::UsageError>(())
 //! ```

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::state::{CloseReason, Peer};
-use crate::timer::{Allowance, Waiting};
+use crate::timer::{Allowance, For, Waiting};
 use crate::{Connection, Error};
 
 /// What took too long, and so what to do.
@@ -28,7 +28,7 @@ impl Connection {
     #[inline]
     pub fn body_wanted(&mut self, wanted: bool, now: Instant) {
         if !wanted {
-            self.receiving.pause(now);
+            self.receiving.pause(&self.config.timeouts, now);
         } else if self.state.peer() == Peer::Body {
             self.receiving.run(&self.config.timeouts, now);
         }
@@ -42,22 +42,29 @@ impl Connection {
             self.sending = Allowance::Unused;
         } else {
             self.sending.run(&self.config.timeouts, now);
-            self.sending.earn(written, &self.config.timeouts, now);
+            self.sending.earn(written);
+            self.sending.settle(&self.config.timeouts, now);
         }
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before. To be asked
-    /// again after any other call: one moving deadline.
+    /// before every wait for the peer: what is waited for anew has its time from this `now` on.
     #[inline]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines =
-            [self.waiting.deadline(), self.receiving.deadline(), self.sending.deadline()];
-        deadlines.into_iter().flatten().min()
+    pub fn poll_timeout(&mut self, now: Instant) -> Option<Instant> {
+        self.settle(now);
+        let waiting = self.waiting.deadline();
+        match (self.receiving.deadline(), self.sending.deadline()) {
+            (None, None) => waiting,
+            (receiving, sending) => {
+                [waiting, receiving, sending].into_iter().flatten().min()
+            }
+        }
     }
 
     /// Tells what is overdue at `now`, if anything, and makes it final: the state is an error, or
     /// closed, or the response is cut. May be called at any time.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
+        self.settle(now);
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if due(self.sending.deadline()) {
             self.sending = Allowance::Unused;
@@ -65,28 +72,35 @@ impl Connection {
             self.state.cut(CloseReason::Timeout);
             return Some(Timeout::Write);
         }
-        if due(self.waiting.deadline()) {
-            let waiting = std::mem::replace(&mut self.waiting, Waiting::Not);
-            return match waiting {
-                Waiting::Head(_) => {
+        if let Waiting::Until(what, at) = self.waiting
+            && at <= now
+        {
+            self.waiting = Waiting::Not;
+            return Some(match what {
+                For::Head => {
                     self.fail(Error::HeadTimeout, CloseReason::Timeout);
-                    Some(Timeout::Head)
+                    Timeout::Head
                 }
-                Waiting::FirstByte(_) | Waiting::KeepAlive(_) => {
+                For::FirstByte | For::KeepAlive => {
                     self.state.peer_closed(CloseReason::Timeout);
-                    Some(Timeout::KeepAlive)
+                    Timeout::KeepAlive
                 }
-                Waiting::Drain(_) => {
+                For::Drain => {
                     self.state.peer_closed(CloseReason::Timeout);
-                    Some(Timeout::Drain)
+                    Timeout::Drain
                 }
-                Waiting::Not => None,
-            };
+            });
         }
         if due(self.receiving.deadline()) {
             self.fail(Error::BodyTimeout, CloseReason::Timeout);
             return Some(Timeout::Body);
         }
         None
+    }
+
+    #[inline]
+    fn settle(&mut self, now: Instant) {
+        self.waiting.settle(&self.config.timeouts, now);
+        self.receiving.settle(&self.config.timeouts, now);
     }
 }

@@ -7,28 +7,46 @@ use crate::Timeouts;
 /// Whoever waits acts on a deadline within this time.
 const GIVEN_UP: Duration = Duration::from_secs(2);
 
-/// What is waited for from the peer's next bytes, and until when.
-#[derive(Clone, Copy, Debug)]
+/// What is waited for from the peer's next bytes, if that has one absolute deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// For nothing that has one absolute deadline, or for ever.
+    /// For nothing that has, or for ever.
     Not,
-    /// For the first byte of a connection: the head's deadline, but nobody to tell about it.
-    FirstByte(Instant),
-    /// For the rest of a head.
-    Head(Instant),
-    /// For the next request.
-    KeepAlive(Instant),
-    /// For the rest of what is thrown away.
-    Drain(Instant),
+    /// Its time begins with the next question for the deadline.
+    New(For),
+    Until(For, Instant),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// The first byte of a connection: in the head's time, but nobody to tell about it.
+    FirstByte,
+    /// The rest of a head.
+    Head,
+    /// The next request.
+    KeepAlive,
+    /// The rest of what is thrown away.
+    Drain,
 }
 
 impl Waiting {
+    /// Lets a time begin that has not.
+    #[inline]
+    pub(crate) fn settle(&mut self, timeouts: &Timeouts, now: Instant) {
+        let Self::New(what) = *self else { return };
+        let time = match what {
+            For::FirstByte | For::Head => timeouts.head,
+            For::KeepAlive => timeouts.keep_alive,
+            For::Drain => timeouts.drain,
+        };
+        *self = now.checked_add(time).map_or(Self::Not, |at| Self::Until(what, at));
+    }
+
+    #[inline]
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Not => None,
-            Self::FirstByte(at) | Self::Head(at) | Self::KeepAlive(at) | Self::Drain(at) => {
-                Some(at)
-            }
+            Self::Not | Self::New(_) => None,
+            Self::Until(_, at) => Some(at),
         }
     }
 }
@@ -42,16 +60,20 @@ pub(crate) enum Allowance {
     Unused,
     Running {
         until: Instant,
+        /// Bytes that are not reckoned with yet.
+        earned: usize,
     },
     Paused {
         left: Duration,
+        earned: usize,
     },
 }
 
 impl Allowance {
+    #[inline]
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Running { until } => Some(until),
+            Self::Running { until, .. } => Some(until),
             Self::Unused | Self::Paused { .. } => None,
         }
     }
@@ -59,26 +81,43 @@ impl Allowance {
     /// Waiting begins, or goes on. A deadline that passed a while ago and that nobody acted on was
     /// given up by whoever waited, so waiting begins anew.
     pub(crate) fn run(&mut self, timeouts: &Timeouts, now: Instant) {
+        self.settle(timeouts, now);
         let left = match *self {
-            Self::Running { until } if now.saturating_duration_since(until) < GIVEN_UP => return,
+            Self::Running { until, .. } if now.saturating_duration_since(until) < GIVEN_UP => {
+                return;
+            }
             Self::Unused | Self::Running { .. } => timeouts.grace.min(timeouts.stall),
-            Self::Paused { left } => left,
+            Self::Paused { left, .. } => left,
         };
-        *self = now.checked_add(left).map_or(Self::Unused, |until| Self::Running { until });
+        *self = Self::until(now.checked_add(left));
     }
 
     /// The peer is not waited for at present.
-    pub(crate) fn pause(&mut self, now: Instant) {
-        if let Self::Running { until } = *self {
-            *self = Self::Paused { left: until.saturating_duration_since(now) };
+    pub(crate) fn pause(&mut self, timeouts: &Timeouts, now: Instant) {
+        self.settle(timeouts, now);
+        if let Self::Running { until, .. } = *self {
+            *self = Self::Paused { left: until.saturating_duration_since(now), earned: 0 };
         }
     }
 
     /// The peer moved on by so many bytes.
-    pub(crate) fn earn(&mut self, bytes: usize, timeouts: &Timeouts, now: Instant) {
-        if bytes == 0 {
-            return;
+    #[inline]
+    pub(crate) fn earn(&mut self, bytes: usize) {
+        match self {
+            Self::Unused => {}
+            Self::Running { earned, .. } | Self::Paused { earned, .. } => {
+                *earned = earned.saturating_add(bytes);
+            }
         }
+    }
+
+    /// Reckons with the bytes that the peer has moved on by.
+    pub(crate) fn settle(&mut self, timeouts: &Timeouts, now: Instant) {
+        let (Self::Running { earned: bytes @ 1.., .. } | Self::Paused { earned: bytes @ 1.., .. }) =
+            *self
+        else {
+            return;
+        };
         let earned = match timeouts.min_rate {
             0 => timeouts.stall,
             rate => {
@@ -88,18 +127,21 @@ impl Allowance {
         };
         match *self {
             Self::Unused => {}
-            Self::Paused { left } => {
+            Self::Paused { left, .. } => {
                 let left = left.saturating_add(earned).min(timeouts.stall);
-                *self = Self::Paused { left };
+                *self = Self::Paused { left, earned: 0 };
             }
-            Self::Running { until } => {
+            Self::Running { until, .. } => {
                 // Counted from the deadline, also if that is over: bytes that come too late and are
                 // seen before the clock is do not save it.
                 let until = [until.checked_add(earned), now.checked_add(timeouts.stall)];
-                let until = until.into_iter().flatten().min();
-                *self = until.map_or(Self::Unused, |until| Self::Running { until });
+                *self = Self::until(until.into_iter().flatten().min());
             }
         }
+    }
+
+    fn until(deadline: Option<Instant>) -> Self {
+        deadline.map_or(Self::Unused, |until| Self::Running { until, earned: 0 })
     }
 }
 
@@ -121,9 +163,11 @@ mod tests {
         assert_eq!(allowance.deadline(), Some(start + s(5)));
         allowance.run(&timeouts, start + s(1));
         assert_eq!(allowance.deadline(), Some(start + s(5)), "asking again renews nothing");
-        allowance.earn(240, &timeouts, start + s(2));
+        allowance.earn(240);
+        allowance.settle(&timeouts, start + s(2));
         assert_eq!(allowance.deadline(), Some(start + s(6)), "240 bytes earn a second");
-        allowance.earn(24, &timeouts, start + s(2));
+        allowance.earn(24);
+        allowance.settle(&timeouts, start + s(2));
         assert_eq!(allowance.deadline(), Some(start + Duration::from_millis(6100)));
     }
 
@@ -132,7 +176,8 @@ mod tests {
         let (timeouts, start) = (Timeouts::default(), Instant::now());
         let mut allowance = Allowance::default();
         allowance.run(&timeouts, start);
-        allowance.earn(usize::MAX, &timeouts, start + s(1));
+        allowance.earn(usize::MAX);
+        allowance.settle(&timeouts, start + s(1));
         assert_eq!(allowance.deadline(), Some(start + s(21)));
     }
 
@@ -141,7 +186,8 @@ mod tests {
         let (timeouts, start) = (Timeouts::default(), Instant::now());
         let mut allowance = Allowance::default();
         allowance.run(&timeouts, start);
-        allowance.earn(240, &timeouts, start + s(7));
+        allowance.earn(240);
+        allowance.settle(&timeouts, start + s(7));
         assert_eq!(allowance.deadline(), Some(start + s(6)));
     }
 
@@ -150,9 +196,10 @@ mod tests {
         let (timeouts, start) = (Timeouts::default(), Instant::now());
         let mut allowance = Allowance::default();
         allowance.run(&timeouts, start);
-        allowance.pause(start + s(3));
+        allowance.pause(&timeouts, start + s(3));
         assert_eq!(allowance.deadline(), None);
-        allowance.earn(240, &timeouts, start + s(50));
+        allowance.earn(240);
+        allowance.settle(&timeouts, start + s(50));
         allowance.run(&timeouts, start + s(100));
         assert_eq!(allowance.deadline(), Some(start + s(103)));
     }
@@ -163,9 +210,11 @@ mod tests {
         let start = Instant::now();
         let mut allowance = Allowance::default();
         allowance.run(&timeouts, start);
-        allowance.earn(0, &timeouts, start + s(4));
+        allowance.earn(0);
+        allowance.settle(&timeouts, start + s(4));
         assert_eq!(allowance.deadline(), Some(start + s(5)), "no byte earns nothing");
-        allowance.earn(1, &timeouts, start + s(4));
+        allowance.earn(1);
+        allowance.settle(&timeouts, start + s(4));
         assert_eq!(allowance.deadline(), Some(start + s(24)));
     }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Instant;
 
 use gateway_core::http::HeaderMap;
 use gateway_http1::{Config, Connection, Error, Event, Output, ResponseHead};
@@ -17,7 +16,7 @@ pub(super) struct Pipe {
 
 impl Pipe {
     pub(super) fn new(r: impl Read + Send + 'static, w: impl Write + Send + 'static) -> Pipe {
-        let engine = Connection::new(Arc::new(Config::default()), Instant::now());
+        let engine = Connection::new(Arc::new(Config::default()));
         Pipe { engine, out: Output::default(), writer: Box::new(w), reader: Box::new(r) }
     }
 
@@ -30,7 +29,7 @@ impl Pipe {
         }
         let mut buffer = self.engine.take_buffer();
         buffer.extend_from_slice(&some[..length]);
-        self.engine.receive(buffer, Instant::now());
+        self.engine.receive(buffer);
         Ok(())
     }
 

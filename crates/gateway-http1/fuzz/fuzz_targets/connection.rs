@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use gateway_http1::{CloseReason, Error, Event, Next, RequestHead, ResponseHead};
 use gateway_http1_fuzz::responses::{self, Response};
-use gateway_http1_fuzz::{Input, NOW, Peer, Pieces, Request};
+use gateway_http1_fuzz::{Input, Peer, Pieces, Request};
 use http::StatusCode;
 use http::header::{ETAG, HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
@@ -134,7 +134,7 @@ impl Conversation<'_> {
 
     fn next_cycle(&mut self) -> Option<()> {
         loop {
-            match self.peer.connection.start_next_cycle(*NOW) {
+            match self.peer.connection.start_next_cycle() {
                 Next::Ready => {
                     assert!(self.peer.connection.keep_alive());
                     self.last_response().kept = true;
@@ -165,7 +165,7 @@ impl Conversation<'_> {
         head.length = Some(0);
         self.send_head(&head);
         self.send_end();
-        assert!(matches!(self.peer.connection.start_next_cycle(*NOW), Next::Close(_)));
+        assert!(matches!(self.peer.connection.start_next_cycle(), Next::Close(_)));
         self.over(Told::Refused(error))
     }
 

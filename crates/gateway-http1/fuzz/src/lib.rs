@@ -80,7 +80,7 @@ impl<'a> Peer<'a> {
         let config = input.config();
         config.validate().expect("a valid config");
         Self {
-            connection: Connection::new(Arc::new(config), *NOW),
+            connection: Connection::new(Arc::new(config)),
             output: Output::default(),
             written: Vec::new(),
             pieces,
@@ -100,7 +100,7 @@ impl<'a> Peer<'a> {
                     assert!(!self.fin_sent, "it waits for more behind a FIN");
                     assert!(self.connection.wants_read(), "it waits and does not read");
                     self.connection.body_wanted(true, *NOW);
-                    assert!(self.connection.poll_timeout().is_some(), "it waits for ever");
+                    assert!(self.connection.poll_timeout(*NOW).is_some(), "it waits for ever");
                     match self.pieces.next() {
                         Some(piece) => self.send(piece),
                         None if self.fin => {
@@ -129,7 +129,7 @@ impl<'a> Peer<'a> {
     pub fn send(&mut self, piece: &[u8]) {
         let mut buffer = self.connection.take_buffer();
         buffer.extend_from_slice(piece);
-        self.connection.receive(buffer, *NOW);
+        self.connection.receive(buffer);
         self.take(50 * piece.len());
     }
 
@@ -157,7 +157,7 @@ impl<'a> Peer<'a> {
 
     /// Nothing that comes behind the end is heard.
     pub fn check_closed(&mut self) {
-        self.connection.linger(*NOW);
+        self.connection.linger();
         self.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         let event = self.connection.next_event();
         assert!(matches!(event, Ok(Event::NeedData | Event::Closed)), "{event:?}");

@@ -239,7 +239,7 @@ fn a_peer_that_closes_between_requests_is_clean() {
         world.connection.receive_eof();
         assert!(matches!(world.connection.next_event(), Ok(Event::Closed)), "{before:?}");
         assert!(!world.connection.wants_read());
-        assert_eq!(world.connection.poll_timeout(), None);
+        assert_eq!(world.deadline(), None);
     }
 }
 
@@ -331,15 +331,15 @@ fn a_cycle_begun_too_early_cuts() {
 #[test]
 fn a_cycle_may_be_asked_for_while_idle() {
     let mut world = World::new();
-    let deadline = world.connection.poll_timeout();
+    let deadline = world.deadline();
     assert_eq!(world.next(), Next::Ready);
-    assert_eq!(world.connection.poll_timeout(), deadline, "it renews nothing");
+    assert_eq!(world.deadline(), deadline, "it renews nothing");
 }
 
 #[test]
 fn lingering_ends_with_the_peers_fin_or_a_bound() {
     let mut world = World::with(|config| config.limits.drain = 100);
-    world.connection.linger(world.now);
+    world.connection.linger();
     assert!(world.connection.wants_read() && !world.connection.is_lingering_done());
     world.receive([0; 100]);
     assert_eq!(world.connection.buffered(), 0);
@@ -348,7 +348,7 @@ fn lingering_ends_with_the_peers_fin_or_a_bound() {
     assert!(world.connection.is_lingering_done());
 
     let mut world = World::new();
-    world.connection.linger(world.now);
+    world.connection.linger();
     world.receive(GET);
     assert!(matches!(world.connection.next_event(), Ok(Event::NeedData)), "nothing is parsed");
     world.connection.receive_eof();
@@ -356,6 +356,6 @@ fn lingering_ends_with_the_peers_fin_or_a_bound() {
 
     let mut world = World::new();
     world.connection.receive_eof();
-    world.connection.linger(world.now);
+    world.connection.linger();
     assert!(world.connection.is_lingering_done());
 }

@@ -293,7 +293,7 @@ fn any_calls(calls: &[(u8, Vec<u8>, u64)]) {
             0..6 => {
                 let mut buffer = connection.take_buffer();
                 buffer.extend_from_slice(bytes);
-                connection.receive(buffer, *now);
+                connection.receive(buffer);
             }
             6..11 => match connection.next_event() {
                 Err(error) => {
@@ -322,7 +322,7 @@ fn any_calls(calls: &[(u8, Vec<u8>, u64)]) {
             13 => {
                 let _ = connection.send_end(Some(&hints), output);
             }
-            14 => match connection.start_next_cycle(*now) {
+            14 => match connection.start_next_cycle() {
                 Next::Close(reason) => {
                     assert_eq!(connection.close_reason(), Some(reason));
                     ended = true;
@@ -343,13 +343,13 @@ fn any_calls(calls: &[(u8, Vec<u8>, u64)]) {
             20 if number % 3 == 0 => connection.receive_eof(),
             21 if number % 6 == 0 => connection.cut(),
             21 if number % 6 == 1 => {
-                connection.linger(*now);
+                connection.linger();
                 ended = true;
             }
             _ => {}
         }
         assert!(connection.keep_alive() == connection.close_reason().is_none());
-        if connection.poll_timeout().is_some_and(|deadline| deadline <= *now) {
+        if connection.poll_timeout(*now).is_some_and(|deadline| deadline <= *now) {
             let _ = connection.handle_timeout(*now);
         }
     }

@@ -12,7 +12,7 @@ fn a_connection_that_says_nothing_is_closed_without_a_word() {
     assert_eq!(world.time_out(seconds(7)), Timeout::KeepAlive);
     assert!(matches!(world.connection.next_event(), Ok(Event::Closed)));
     assert_eq!(world.connection.close_reason(), Some(CloseReason::Timeout));
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn empty_lines_renew_nothing() {
 fn idle() -> World {
     let mut world = World::new();
     let _ = world.request(GET);
-    assert_eq!(world.connection.poll_timeout(), None, "the application takes its time");
+    assert_eq!(world.deadline(), None, "the application takes its time");
     world.pass(seconds(1000));
     world.answer("ok");
     assert_eq!(world.next(), Next::Ready);
@@ -85,11 +85,11 @@ fn a_pipelined_head_has_ten_seconds_from_its_turn() {
 fn a_body_counts_only_while_it_is_wanted() {
     let mut world = World::new();
     let _ = world.request(POST);
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
     world.connection.body_wanted(true, world.now);
     world.pass(seconds(3));
     world.connection.body_wanted(false, world.now);
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
     world.pass(seconds(100));
     world.connection.body_wanted(true, world.now);
     assert_eq!(world.time_out(seconds(2)), Timeout::Body);
@@ -105,7 +105,7 @@ fn a_body_has_a_least_rate() {
     world.connection.body_wanted(true, world.now);
     // A byte a second earns next to nothing.
     let mut passed = 0;
-    while world.connection.poll_timeout().unwrap() > world.now + seconds(1) {
+    while world.deadline().unwrap() > world.now + seconds(1) {
         world.pass(seconds(1));
         world.receive("0");
         assert!(matches!(world.connection.next_event(), Ok(Event::NeedData)));
@@ -141,9 +141,9 @@ fn a_complete_body_has_no_deadline() {
     world.connection.body_wanted(true, world.now);
     world.receive("hello");
     world.body();
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
     world.connection.body_wanted(true, world.now);
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
 }
 
 #[test]
@@ -151,13 +151,13 @@ fn writing_counts_only_while_bytes_wait() {
     let mut world = World::new();
     let _ = world.request(GET);
     world.connection.sent(100, 0, world.now);
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
     world.connection.sent(0, 100, world.now);
     world.pass(seconds(4));
     world.connection.sent(240, 100, world.now);
     world.pass(seconds(1));
     world.connection.sent(100, 0, world.now);
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
     world.connection.sent(0, 1, world.now);
     assert_eq!(world.time_out(seconds(5)), Timeout::Write);
     assert_eq!(world.next(), Next::Close(CloseReason::Timeout));
@@ -204,7 +204,7 @@ fn what_is_left_of_a_body_has_two_seconds() {
 #[test]
 fn lingering_has_two_seconds() {
     let mut world = World::new();
-    world.connection.linger(world.now);
+    world.connection.linger();
     world.pass(seconds(1));
     world.receive([0; 1000]);
     assert_eq!(world.time_out(seconds(1)), Timeout::Drain);

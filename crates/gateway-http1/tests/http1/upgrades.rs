@@ -28,7 +28,7 @@ fn a_switch_hands_the_rest_over() {
     assert_eq!(world.next(), Next::Upgraded);
     assert_eq!(world.connection.into_rest(), "hello");
     assert!(!world.connection.wants_read());
-    assert_eq!(world.connection.poll_timeout(), None);
+    assert_eq!(world.deadline(), None);
     assert!(matches!(world.connection.next_event(), Ok(Event::Paused)));
 }
 

@@ -23,16 +23,15 @@ impl World {
         let mut config = Config::default();
         change(&mut config);
         config.validate().unwrap();
-        let now = base();
-        let connection = Connection::new(Arc::new(config), now);
-        Self { connection, output: Output::default(), now }
+        let connection = Connection::new(Arc::new(config));
+        Self { connection, output: Output::default(), now: base() }
     }
 
     /// The peer sends.
     pub(crate) fn receive(&mut self, bytes: impl AsRef<[u8]>) {
         let mut buffer = self.connection.take_buffer();
         buffer.extend_from_slice(bytes.as_ref());
-        self.connection.receive(buffer, self.now);
+        self.connection.receive(buffer);
     }
 
     /// The peer sends a head, and it is told.
@@ -107,18 +106,24 @@ impl World {
     }
 
     pub(crate) fn next(&mut self) -> Next {
-        self.connection.start_next_cycle(self.now)
+        self.connection.start_next_cycle()
     }
 
+    /// Waits, for the peer or for the application.
     pub(crate) fn pass(&mut self, time: Duration) {
+        self.deadline();
         self.now += time;
+    }
+
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        self.connection.poll_timeout(self.now)
     }
 
     /// Whether the next deadline is exactly `after` from now, and nothing is due a nanosecond before;
     /// then lets the time pass and tells what is due.
     #[track_caller]
     pub(crate) fn time_out(&mut self, after: Duration) -> Timeout {
-        let deadline = self.connection.poll_timeout().expect("there is a deadline");
+        let deadline = self.deadline().expect("there is a deadline");
         assert_eq!(deadline - self.now, after, "the deadline");
         self.now = deadline - Duration::from_nanos(1);
         assert_eq!(self.connection.handle_timeout(self.now), None, "one nanosecond before");
