@@ -25,7 +25,8 @@ struct Kept {
     large: Vec<BytesMut>,
 }
 
-/// An empty buffer with room for at least `room` bytes, [`SMALL`] or [`LARGE`].
+/// An empty buffer: with room for at least `room` bytes if that is [`LARGE`], or half of it if it is
+/// [`SMALL`].
 pub(crate) fn take(room: usize) -> BytesMut {
     let kept = KEPT.try_with(|kept| {
         let kept = &mut *kept.borrow_mut();
@@ -37,19 +38,21 @@ pub(crate) fn take(room: usize) -> BytesMut {
     }
 }
 
-/// Gives up `buffer`, which is empty. Memory that something else still refers to is let go of.
+/// Gives up `buffer`, which is empty. Memory that something else still refers to is let go of, once
+/// what is left beside it does not do for the next heads.
 pub(crate) fn give(mut buffer: BytesMut) {
     debug_assert!(buffer.is_empty());
-    // A part of the allocation may have been split off; when that is gone, all of it comes back.
-    if buffer.capacity() < SMALL && !buffer.try_reclaim(SMALL) {
+    let is_small = (SMALL / 2..=SMALL).contains(&buffer.capacity());
+    // Parts of the allocation have been split off; when those are gone, all of it comes back.
+    let is_large = !is_small && (buffer.capacity() >= LARGE || buffer.try_reclaim(LARGE));
+    if !is_small && !is_large && !buffer.try_reclaim(SMALL) {
         return;
     }
-    let large = buffer.capacity() >= LARGE || buffer.try_reclaim(LARGE);
     // At a thread's end there is nobody left to keep it.
     let _ = KEPT.try_with(|kept| {
         let kept = &mut *kept.borrow_mut();
         let (list, most) =
-            if large { (&mut kept.large, KEPT_LARGE) } else { (&mut kept.small, KEPT_SMALL) };
+            if is_large { (&mut kept.large, KEPT_LARGE) } else { (&mut kept.small, KEPT_SMALL) };
         if list.len() < most {
             list.push(buffer);
         }
@@ -62,21 +65,25 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back() {
-        let mut buffer = take(SMALL);
-        buffer.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
-        let head = buffer.split().freeze();
-        let at = head.as_ptr();
-        drop(head);
-        give(buffer);
-        let again = take(SMALL);
-        assert_eq!(again.as_ptr(), at, "the same memory");
-        assert!(again.is_empty() && again.capacity() >= SMALL);
+        let first = take(SMALL);
+        let at = first.as_ptr();
+        give(first);
+        // So many heads that the memory has to be used again and again.
+        for _ in 0..1000 {
+            let mut buffer = take(SMALL);
+            assert!(buffer.is_empty() && buffer.capacity() >= SMALL / 2);
+            let place = buffer.as_ptr().addr() - at.addr();
+            assert!(place < SMALL, "it is the same memory");
+            buffer.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
+            drop(buffer.split().freeze());
+            give(buffer);
+        }
     }
 
     #[test]
     fn what_is_still_referred_to_is_not_kept() {
         let mut buffer = take(SMALL);
-        buffer.extend_from_slice(&[b'x'; SMALL]);
+        buffer.resize(buffer.capacity(), b'x');
         let kept_by_an_application = buffer.split().freeze();
         give(buffer);
         let again = take(SMALL);
@@ -89,6 +96,16 @@ mod tests {
         let small = take(SMALL);
         assert!(small.capacity() < LARGE);
         assert!(take(LARGE).capacity() >= LARGE);
+    }
+
+    #[test]
+    fn a_large_one_comes_back_as_one() {
+        let mut buffer = take(LARGE);
+        let at = buffer.as_ptr();
+        buffer.resize(buffer.capacity() - SMALL / 4, b'x');
+        drop(buffer.split());
+        give(buffer);
+        assert_eq!(take(LARGE).as_ptr(), at, "all of it is there again");
     }
 
     #[test]
