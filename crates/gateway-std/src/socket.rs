@@ -21,8 +21,9 @@ use crate::drive::Waiting;
 /// holds no buffer, and one more page of stack where this is larger.
 const SMALL: usize = 3 * 1024;
 
-/// What is read when the last read was full.
-const LARGE: usize = 64 * 1024;
+/// What is read when the last read was full: 64 KiB of a body, which many clients send at once, and
+/// the head before them.
+const LARGE: usize = 64 * 1024 + SMALL;
 
 /// As many slices are written at once.
 const SLICES: usize = 64;
