@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, UNIX_EPOCH};
 
-/// The time of a server. It is asked for when a request has come and when it has been answered, and
-/// by the server whenever it looks at the deadlines; what is noted in between takes the last one.
+/// The time of a server. It is asked for before a connection waits for its peer, and by the server
+/// whenever it looks at the deadlines; what is noted in between takes the last one.
 #[derive(Debug)]
 pub(crate) struct Clock {
     epoch: Instant,
