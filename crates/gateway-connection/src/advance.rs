@@ -2,12 +2,11 @@
 
 use std::io;
 use std::mem;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::ptr;
 use std::sync::{Arc, MutexGuard};
 
-use gateway_core::{
-    ApplicationError, Body, Environ, Head, Reply, Response, Result, StartResponse,
-};
+use gateway_core::{ApplicationError, Body, Environ, Head, Reply, Response, Result, StartResponse};
 use gateway_handler::{Rest, Terms, caught};
 use gateway_http1::{Event, Next, Timeout};
 
@@ -16,7 +15,7 @@ use crate::exchange::ConnectionExchange;
 use crate::link::{Link, Read, State};
 use crate::pump::{Pull, is_read, read};
 use crate::request::environ;
-use crate::serve::{Driver, Ending, Step, Work};
+use crate::serve::{Driver, Ending, Step, Turn, Work};
 use crate::{Phase, Transport};
 
 /// When so much waits to be written, a pipelining peer has to read before it is answered further.
@@ -24,10 +23,10 @@ const HIGH_WATER: usize = 64 * 1024;
 
 impl<T: Transport> Driver<T> {
     /// Answers request after request as long as nothing has to be waited for. What is answered is
-    /// written when that is so, in one go. `read` is how the read of a [`Step::Turn`] ended.
+    /// written when that is so, in one go. `read` is how the read of a [`Turn`] ended.
     ///
     /// A request takes the lock twice: to find out what came, and what its answer means.
-    pub(crate) fn advance(&mut self, read: Option<io::Result<usize>>) -> Step {
+    pub(crate) fn advance(&mut self, read: Option<io::Result<usize>>) -> ControlFlow<Step, Turn> {
         let Driver { link, exchange, first, next, taken, .. } = self;
         let link = &**link;
         let mut spent = Spent::default();
@@ -36,14 +35,14 @@ impl<T: Transport> Driver<T> {
             match state.put_taken_back(taken, read, || link.transport.now()) {
                 Ok(Read::Some | Read::TimedOut(None)) => {}
                 Ok(Read::TimedOut(Some(Timeout::Head))) => {
-                    return Step::Refused(gateway_http1::Error::HeadTimeout);
+                    return Break(Step::Refused(gateway_http1::Error::HeadTimeout));
                 }
-                Ok(Read::TimedOut(Some(_))) | Err(_) => return Step::End(Ending::Clean),
+                Ok(Read::TimedOut(Some(_))) | Err(_) => return Break(Step::End(Ending::Clean)),
             }
         }
         loop {
             if state.out.len() >= HIGH_WATER {
-                return Step::Flush;
+                return Break(Step::Flush);
             }
             let reply = match state.engine.next_event() {
                 Ok(Event::Request(mut request)) => {
@@ -55,32 +54,33 @@ impl<T: Transport> Driver<T> {
                     let (own, limit) = (Arc::clone(exchange) as _, link.service.body_limit);
                     call(link, exchange, environ(own, request, target, limit))
                 }
-                Ok(Event::Closed) => return Step::End(Ending::Clean),
+                Ok(Event::Closed) => return Break(Step::End(Ending::Clean)),
                 Ok(_) => {
                     let is_idle = state.engine.buffered() == 0 && !*first;
                     let phase = if is_idle { Phase::Idle } else { Phase::Head };
                     if !state.take_out(taken) {
-                        return Step::Read(phase);
+                        return Break(Step::Read(phase));
                     }
-                    return Step::Turn(phase, state.engine.poll_timeout(link.transport.now()));
+                    let deadline = state.engine.poll_timeout(link.transport.now());
+                    return Continue(Turn { phase, deadline });
                 }
-                Err(error) => return Step::Refused(error),
+                Err(error) => return Break(Step::Refused(error)),
             };
             let response = match reply {
                 Reply::Ready(Ok(response)) => response,
-                Reply::Ready(Err(error)) => return Step::Failed(error),
-                reply => return Step::Wait(Work::Reply(reply)),
+                Reply::Ready(Err(error)) => return Break(Step::Failed(error)),
+                reply => return Break(Step::Wait(Work::Reply(reply))),
             };
             state = match send(link, exchange, response, &mut spent) {
                 Ok(Sent::Whole(state)) => state,
-                Ok(Sent::Waits(work)) => return Step::Wait(work),
-                Err(error) => return Step::Failed(error),
+                Ok(Sent::Waits(work)) => return Break(Step::Wait(work)),
+                Err(error) => return Break(Step::Failed(error)),
             };
             match next_cycle(&mut state, exchange) {
                 Some(Next::Ready) => *first = false,
                 other => {
                     *next = other;
-                    return Step::Answered;
+                    return Break(Step::Answered);
                 }
             }
         }
@@ -170,8 +170,8 @@ pub(crate) fn respond<'a, T: Transport>(
         link.run_head_hooks(number, head, body)?;
         state = link.of(number)?;
     }
-    let rest = link
-        .with_wire(&mut state, |contract, wire| contract.respond(wire, head, head_sent, body))?;
+    let rest =
+        link.with_wire(&mut state, |contract, wire| contract.respond(wire, head, head_sent, body))?;
     Ok((state, rest))
 }
 

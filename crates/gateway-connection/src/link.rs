@@ -335,7 +335,11 @@ impl<T: Transport> Link<T> {
     }
 
     /// Puts back what was not written, before what was queued meanwhile. Tells whether all is out.
-    pub(crate) fn give_back_output(&self, mut out: Output, written: Poll<io::Result<usize>>) -> bool {
+    pub(crate) fn give_back_output(
+        &self,
+        mut out: Output,
+        written: Poll<io::Result<usize>>,
+    ) -> bool {
         let written = match written {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 Poll::Ready(Ok(0))

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -57,10 +58,15 @@ pub(crate) struct Driver<T: Transport> {
     pub(crate) taken: Taken,
 }
 
-/// How far a connection gets without waiting.
+/// What a connection nearly always comes to: what waits is written, and more is read, both of which
+/// [`Driver::taken`] is for.
+pub(crate) struct Turn {
+    pub(crate) phase: Phase,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// What it comes to otherwise.
 pub(crate) enum Step {
-    /// What waits has to be written and more to be read, both of which [`Driver::taken`] is for.
-    Turn(Phase, Option<Instant>),
     /// The same, while others are at it.
     Read(Phase),
     /// The peer has to read first.
@@ -103,14 +109,14 @@ impl<T: Transport> Driver<T> {
         let mut read = None;
         loop {
             let ending = match self.advance(read.take()) {
-                Step::Turn(phase, deadline) => {
-                    read = self.turn(phase, deadline).await;
+                ControlFlow::Continue(turn) => {
+                    read = self.turn(&turn).await;
                     if read.is_some() {
                         continue;
                     }
-                    self.read(phase).await
+                    self.read(turn.phase).await
                 }
-                step => self.wait(step).await,
+                ControlFlow::Break(step) => self.take_step(step).await,
             };
             if let Some(ending) = ending {
                 return ending;
@@ -118,10 +124,9 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// What is not the usual turn.
-    async fn wait(&mut self, step: Step) -> Option<Ending> {
+    async fn take_step(&mut self, step: Step) -> Option<Ending> {
         match step {
-            Step::Turn(phase, _) | Step::Read(phase) => self.read(phase).await,
+            Step::Read(phase) => self.read(phase).await,
             Step::Flush => self.flush().await,
             Step::Wait(work) => {
                 self.finish(work).await;
@@ -142,11 +147,7 @@ impl<T: Transport> Driver<T> {
 
     /// Writes what waits and reads once, as nearly always can be done: the peer takes it all without
     /// waiting. Otherwise it is none, and nothing has been read.
-    async fn turn(
-        &mut self,
-        phase: Phase,
-        deadline: Option<Instant>,
-    ) -> Option<io::Result<usize>> {
+    async fn turn(&mut self, turn: &Turn) -> Option<io::Result<usize>> {
         let Driver { link, taken: Taken { out, buffer }, .. } = self;
         if !out.is_empty() {
             let written = link.transport.try_write(out);
@@ -157,7 +158,7 @@ impl<T: Transport> Driver<T> {
             }
             out.clear();
         }
-        link.transport.note(phase, deadline);
+        link.transport.note(turn.phase, turn.deadline);
         Some(poll_fn(|cx| link.transport.poll_read(cx, buffer)).await)
     }
 

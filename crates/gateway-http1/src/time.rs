@@ -55,9 +55,7 @@ impl Connection {
         let waiting = self.waiting.deadline();
         match (self.receiving.deadline(), self.sending.deadline()) {
             (None, None) => waiting,
-            (receiving, sending) => {
-                [waiting, receiving, sending].into_iter().flatten().min()
-            }
+            (receiving, sending) => [waiting, receiving, sending].into_iter().flatten().min(),
         }
     }
 
