@@ -61,6 +61,8 @@ fn a_pipelined_batch_is_answered_in_order_and_in_one_write() {
         .collect();
     assert!(places.is_sorted(), "{}", outcome.sent);
     assert_eq!(outcome.writes, 1);
+    // Before the batch is waited for, and before more is.
+    assert_eq!(outcome.asked, 2, "the time is asked for where somebody waits");
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
     pub(crate) aborted: bool,
     pub(crate) writes: usize,
+    /// How often the time was asked for.
+    pub(crate) asked: usize,
 }
 
 /// Plays `steps` and then the peer's end.
@@ -49,6 +51,7 @@ pub(crate) fn play<M>(app: impl IntoApplication<M>, steps: &[Step]) -> Outcome {
         reset: false,
         aborted: false,
         writes: 0,
+        asked: 0,
     }));
     let (errors, log) = ErrorStream::memory();
     let mut info = ConnectionInfo::new(Arc::new(ServerInfo::new("sim", Some(80), "simulation")));
@@ -62,6 +65,7 @@ pub(crate) fn play<M>(app: impl IntoApplication<M>, steps: &[Step]) -> Outcome {
         log: log.take(),
         aborted: peer.aborted,
         writes: peer.writes,
+        asked: peer.asked,
     }
 }
 
@@ -84,6 +88,7 @@ struct Peer {
     reset: bool,
     aborted: bool,
     writes: usize,
+    asked: usize,
 }
 
 impl Peer {
@@ -189,6 +194,7 @@ impl Transport for Memory {
 
     fn now(&self) -> Instant {
         self.peer(|peer| {
+            peer.asked += 1;
             peer.now += Duration::from_micros(1);
             peer.now
         })

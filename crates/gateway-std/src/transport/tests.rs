@@ -143,6 +143,24 @@ fn a_long_body_is_read_in_larger_pieces() {
 }
 
 #[test]
+fn a_body_that_is_sent_again_and_again_is_one_read_with_its_head() {
+    let mut pair = unix();
+    rustix::net::sockopt::set_socket_send_buffer_size(&pair.peer, 1 << 20).expect("it may be so");
+    let request = pattern(64 * 1024 + 300);
+    for round in 0..4 {
+        pair.peer.write_all(&request).expect("there is room for it");
+        let mut came = BytesMut::new();
+        let mut reads = 0;
+        while came.len() < request.len() {
+            came.extend_from_slice(&pair.read().expect("it is there").1);
+            reads += 1;
+        }
+        assert_eq!(came, request[..]);
+        assert_eq!(reads, if round == 0 { 2 } else { 1 }, "round {round}");
+    }
+}
+
+#[test]
 fn a_vectored_write_waits_for_a_slow_reader() {
     let pair = unix();
     let (head, body) = (pattern(100), pattern(3 << 20));
