@@ -27,10 +27,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 /// ```
 #[derive(Clone, Default)]
 pub struct ResponseHeaders {
-    list: Vec<(HeaderName, Value)>,
+    /// None where only the map counts, which may have been changed, or where there are no fields.
+    list: Option<Vec<(HeaderName, Value)>>,
     map: OnceLock<Box<HeaderMap>>,
-    /// Whether the map may have been changed, and the list is void.
-    map_rules: bool,
 }
 
 #[derive(Clone)]
@@ -51,14 +50,16 @@ impl ResponseHeaders {
             assert!(is_literal(text), "{name}: {text:?} is no field value");
             (name, Value::Literal(text))
         });
-        ResponseHeaders { list: list.collect(), ..ResponseHeaders::default() }
+        ResponseHeaders { list: Some(list.collect()), ..ResponseHeaders::default() }
     }
 
     /// Names and values, in the order in which they were given; those of a map that was looked at
     /// in order to change it, in the map's order.
     pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
-        let map = self.map.get().filter(|_| self.map_rules);
-        let list = if self.map_rules { &[][..] } else { &self.list[..] };
+        let (list, map) = match &self.list {
+            Some(list) => (&list[..], None),
+            None => (&[][..], self.map.get()),
+        };
         let changed = map.into_iter().flat_map(|map| map.iter());
         list.iter()
             .map(|(name, value)| (name, value.as_bytes()))
@@ -83,7 +84,7 @@ impl ResponseHeaders {
             Some(map) => *map,
             None => {
                 spare.clear();
-                for (name, value) in self.list {
+                for (name, value) in self.list.into_iter().flatten() {
                     spare.append(name, value.into_value());
                 }
                 spare
@@ -127,8 +128,7 @@ impl Deref for ResponseHeaders {
 impl DerefMut for ResponseHeaders {
     fn deref_mut(&mut self) -> &mut HeaderMap {
         self.map();
-        self.map_rules = true;
-        self.list = Vec::new();
+        self.list = None;
         self.map.get_mut().expect("it was initialised above")
     }
 }
@@ -137,18 +137,15 @@ impl From<HeaderMap> for ResponseHeaders {
     fn from(map: HeaderMap) -> ResponseHeaders {
         match map.is_empty() {
             true => ResponseHeaders::default(),
-            false => ResponseHeaders {
-                list: Vec::new(),
-                map: OnceLock::from(Box::new(map)),
-                map_rules: true,
-            },
+            false => ResponseHeaders { list: None, map: OnceLock::from(Box::new(map)) },
         }
     }
 }
 
 impl From<ResponseHeaders> for HeaderMap {
     fn from(headers: ResponseHeaders) -> HeaderMap {
-        let wanted = if headers.map.get().is_some() { 0 } else { headers.list.len() };
+        let list = headers.list.as_ref().filter(|_| headers.map.get().is_none());
+        let wanted = list.map_or(0, Vec::len);
         headers.into_map(HeaderMap::with_capacity(wanted))
     }
 }
@@ -163,7 +160,7 @@ impl<const N: usize> From<[(HeaderName, HeaderValue); N]> for ResponseHeaders {
 impl FromIterator<(HeaderName, HeaderValue)> for ResponseHeaders {
     fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> ResponseHeaders {
         let list = fields.into_iter().map(|(name, value)| (name, Value::Value(value)));
-        ResponseHeaders { list: list.collect(), ..ResponseHeaders::default() }
+        ResponseHeaders { list: Some(list.collect()), ..ResponseHeaders::default() }
     }
 }
 
