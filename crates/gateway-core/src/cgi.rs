@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::Version;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::{Address, Environ, target};
+use crate::{Address, Environ, request_line};
 
 impl Environ {
     /// The variable `name`, as a WSGI or CGI application would find it.
@@ -90,7 +90,7 @@ impl Environ {
         let connection = self.connection();
         Some(match name {
             "REQUEST_METHOD" => Cow::Borrowed(self.method().as_str()),
-            "SCRIPT_NAME" => latin1(target::decode(self.raw_script_name().as_bytes())),
+            "SCRIPT_NAME" => latin1(request_line::decode(self.raw_script_name().as_bytes())),
             "PATH_INFO" => latin1(self.path_info_bytes()),
             "QUERY_STRING" => Cow::Borrowed(self.query_string().unwrap_or_default()),
             "REQUEST_URI" => Cow::Borrowed(self.raw_target()),

@@ -11,7 +11,7 @@ use http::{Extensions, HeaderMap, Method, Version};
 
 use crate::exchange::{ConnectionInfo, Exchange};
 use crate::headers::Headers;
-use crate::target::{self, Target};
+use crate::request_line::{self, RequestLine};
 use crate::{Address, BoxError, Disconnected, ErrorStream, Input, ServerInfo};
 
 /// A request, and what surrounds it: PEP 3333's `environ`, typed.
@@ -33,9 +33,7 @@ use crate::{Address, BoxError, Disconnected, ErrorStream, Input, ServerInfo};
 ///
 /// Source: PEP 3333, "`environ` Variables"; RFC 3875 §4.1.
 pub struct Environ {
-    method: Method,
-    version: Version,
-    target: Target,
+    line: RequestLine,
     headers: Headers,
     /// None where there is no body, and nobody has looked.
     input: Option<Box<Input>>,
@@ -68,16 +66,8 @@ impl Environ {
         version: Version,
         target: Bytes,
     ) -> Environ {
-        let target = target::ascii(target);
-        let target = match method {
-            // Extended CONNECT (RFC 8441) has a path.
-            Method::CONNECT if !target.starts_with(b"/") => Target::authority_form(target),
-            _ => Target::new(target, &method),
-        };
         Environ {
-            method,
-            version,
-            target,
+            line: RequestLine::new(method, version, target),
             headers: Headers::default(),
             input: None,
             extensions: Extensions::new(),
@@ -116,17 +106,17 @@ impl Environ {
 
     /// The request method.
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.line.method
     }
 
     /// Replaces the method, for middleware.
     pub fn set_method(&mut self, method: Method) {
-        self.method = method;
+        self.line.method = method;
     }
 
     /// The version of the protocol that the request came by.
     pub fn version(&self) -> Version {
-        self.version
+        self.line.version
     }
 
     /// `http` or `https`, unless middleware knows better.
@@ -164,7 +154,7 @@ impl Environ {
             .as_deref()
             .and_then(|set| set.authority.as_deref())
             .map(str::as_bytes)
-            .or_else(|| self.target.authority())
+            .or_else(|| self.line.authority())
     }
 
     /// Where the peer is, unless middleware knows better.
@@ -198,24 +188,24 @@ impl Environ {
 
     /// The request target as it came.
     pub fn raw_target(&self) -> &str {
-        target::text(self.target.raw())
+        request_line::text(self.line.raw())
     }
 
     /// The request target as it came, to keep; nothing is copied.
     pub fn raw_target_bytes(&self) -> Bytes {
-        self.target.raw().clone()
+        self.line.raw().clone()
     }
 
     /// The part of the path, decoded, that led to this application: empty at the root.
     ///
     /// What is no UTF-8 becomes U+FFFD.
     pub fn script_name(&self) -> Cow<'_, str> {
-        target::decode_text(self.target.script_name())
+        request_line::decode_text(self.line.script_name())
     }
 
     /// The same as it came.
     pub fn raw_script_name(&self) -> &str {
-        target::text(self.target.script_name())
+        request_line::text(self.line.script_name())
     }
 
     /// The rest of the path, decoded: what this application is to make sense of.
@@ -230,22 +220,22 @@ impl Environ {
     ///
     /// Source: RFC 3875 §4.1.5; RFC 9110 §4.2.3; RFC 9112 §3.2.4.
     pub fn path_info(&self) -> Cow<'_, str> {
-        target::decode_text(self.target.path_info())
+        request_line::decode_text(self.line.path_info())
     }
 
     /// The same, decoded to the bytes that it is.
     pub fn path_info_bytes(&self) -> Cow<'_, [u8]> {
-        target::decode(self.target.path_info())
+        request_line::decode(self.line.path_info())
     }
 
     /// The same as it came, but for a `/` or `*` that no path stands for.
     pub fn raw_path_info(&self) -> &str {
-        target::text(self.target.path_info())
+        request_line::text(self.line.path_info())
     }
 
     /// What stands behind the `?`, as it came; `None` where there is no `?`.
     pub fn query_string(&self) -> Option<&str> {
-        self.target.query().map(target::text)
+        self.line.query().map(request_line::text)
     }
 
     /// Moves a prefix of the path info to the script name, if the path info begins with the
@@ -275,9 +265,9 @@ impl Environ {
     /// }
     /// ```
     pub fn enter(&mut self, prefix: &str) -> bool {
-        match self.target.prefix_len(prefix) {
+        match self.line.prefix_len(prefix) {
             Some(len) => {
-                self.target.shift(len);
+                self.line.shift(len);
                 true
             }
             None => false,
@@ -297,7 +287,7 @@ impl Environ {
     ///
     /// Source: RFC 9110 §7.8.
     pub fn upgrade(&self) -> Option<&[u8]> {
-        let offered = self.header("upgrade").filter(|_| self.version == Version::HTTP_11)?;
+        let offered = self.header("upgrade").filter(|_| self.version() == Version::HTTP_11)?;
         let is_connected = self.fields().any(|(name, value)| {
             name.eq_ignore_ascii_case(b"connection")
                 && value
@@ -493,8 +483,8 @@ impl fmt::Debug for Fields<'_> {
 impl fmt::Debug for Environ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environ")
-            .field("method", &self.method)
-            .field("version", &self.version)
+            .field("method", self.method())
+            .field("version", &self.version())
             .field("target", &self.raw_target())
             .field("fields", &Fields(self))
             .field("input", &self.input.as_deref())

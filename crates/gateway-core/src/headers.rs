@@ -1,7 +1,7 @@
 //! Request header fields, kept as they came.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -119,33 +119,35 @@ fn span(range: Range<usize>, end: usize) -> Option<(u32, u32)> {
     Some((range.start.try_into().ok()?, (range.end - range.start).try_into().ok()?))
 }
 
-/// The header fields of a request, wherever they stand.
+/// The header fields of a request, wherever they stand: with the exchange as long as it holds nothing,
+/// which is nearly always. What it holds may be nothing at all, when the fields have been taken.
 ///
 /// Looking up two names of thirteen needs no map. It is built when somebody asks for it.
 #[derive(Default)]
-pub(crate) struct Headers {
-    /// Those of an environ whose exchange keeps none.
-    own: Option<Box<RequestFields>>,
-    map: OnceLock<Box<HeaderMap>>,
-    /// Whether the map may have been changed, and the fields are void.
-    map_rules: bool,
-    /// Whether all of it was taken: then neither the exchange's fields count.
-    taken: bool,
+pub(crate) struct Headers(OnceLock<Option<Box<Own>>>);
+
+#[derive(Default)]
+struct Own {
+    /// Those of an environ whose exchange keeps none, or that may have been changed.
+    fields: Option<RequestFields>,
+    /// Those that count, as a map, for whoever looks.
+    shown: OnceLock<HeaderMap>,
 }
 
 impl Headers {
     pub(crate) fn from_map(map: HeaderMap) -> Headers {
-        let map = OnceLock::from(Box::new(map));
-        Headers { map, map_rules: true, ..Headers::default() }
+        let mut headers = Headers::default();
+        headers.own().fields.insert(RequestFields::default()).set_map(map);
+        headers
     }
 
     pub(crate) fn from_positions(
         bytes: Bytes,
         positions: impl Iterator<Item = (Range<usize>, Range<usize>)>,
     ) -> Headers {
-        let mut own = Box::<RequestFields>::default();
-        own.set(bytes, positions);
-        Headers { own: Some(own), ..Headers::default() }
+        let mut headers = Headers::default();
+        headers.own().fields.insert(RequestFields::default()).set(bytes, positions);
+        headers
     }
 
     /// The first value of `name`. `kept` are the fields that the exchange keeps.
@@ -154,58 +156,81 @@ impl Headers {
         kept: Option<&'a RequestFields>,
         name: &str,
     ) -> Option<&'a [u8]> {
-        if self.map_rules {
-            return self.map(kept).get(name).map(HeaderValue::as_bytes);
-        }
         self.fields(kept)?.get(name)
     }
 
-    /// All fields in the order they came in; names in the case they came in.
+    /// All fields in the order they came in, names in the case they came in; or those of a map.
     pub(crate) fn iter<'a>(
         &'a self,
         kept: Option<&'a RequestFields>,
     ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let fields = self.fields(kept).filter(|_| !self.map_rules);
-        let map = match self.map_rules {
-            true => Some(self.map(kept)),
-            false => fields.and_then(|fields| fields.map.as_ref()),
-        };
-        pairs(map).chain(fields.into_iter().flat_map(RequestFields::spans))
+        self.fields(kept).into_iter().flat_map(RequestFields::iter)
     }
 
     pub(crate) fn map<'a>(&'a self, kept: Option<&'a RequestFields>) -> &'a HeaderMap {
-        if let Some(map) = self.map.get() {
-            return map;
-        }
+        static NOTHING: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
         let fields = self.fields(kept);
         if let Some(map) = fields.and_then(|fields| fields.map.as_ref()) {
             return map;
         }
-        self.map.get_or_init(|| Box::new(fields.map(RequestFields::to_map).unwrap_or_default()))
+        match self.0.get_or_init(|| Some(Box::default())) {
+            Some(own) => own.shown.get_or_init(|| to_map(fields)),
+            None => &NOTHING,
+        }
     }
 
     pub(crate) fn map_mut(&mut self, kept: Option<&RequestFields>) -> &mut HeaderMap {
-        if self.map.get().is_none() {
-            let map = self.fields(kept).map(RequestFields::to_map).unwrap_or_default();
-            self.map = OnceLock::from(Box::new(map));
+        if !self.has_map() {
+            let map = self.take(kept);
+            *self = Headers::from_map(map);
         }
-        self.map_rules = true;
-        self.map.get_mut().expect("it was initialised above")
+        let fields = self.own().fields.as_mut();
+        fields.and_then(|fields| fields.map.as_mut()).expect("it was made above")
     }
 
     /// The map, which is not kept: what is left has no fields.
     pub(crate) fn take(&mut self, kept: Option<&RequestFields>) -> HeaderMap {
-        let map = match self.map.take() {
-            Some(map) => *map,
-            None => self.fields(kept).map(RequestFields::to_map).unwrap_or_default(),
-        };
-        *self = Headers { taken: true, ..Headers::default() };
-        map
+        match self.0.take() {
+            None => {
+                self.0 = OnceLock::from(None);
+                to_map(kept)
+            }
+            Some(own) => {
+                self.0 = OnceLock::from(None);
+                let Some(own) = own else { return HeaderMap::new() };
+                let Own { mut fields, shown } = *own;
+                fields
+                    .as_mut()
+                    .and_then(RequestFields::take_map)
+                    .or(shown.into_inner())
+                    .unwrap_or_else(|| to_map(fields.as_ref().or(kept)))
+            }
+        }
     }
 
     fn fields<'a>(&'a self, kept: Option<&'a RequestFields>) -> Option<&'a RequestFields> {
-        self.own.as_deref().or(kept.filter(|_| !self.taken))
+        match self.0.get() {
+            None => kept,
+            Some(own) => own.as_ref().and_then(|own| own.fields.as_ref().or(kept)),
+        }
     }
+
+    /// Whether a map is the only source.
+    fn has_map(&self) -> bool {
+        let own = self.0.get().and_then(Option::as_ref);
+        own.and_then(|own| own.fields.as_ref()).is_some_and(|fields| fields.map.is_some())
+    }
+
+    fn own(&mut self) -> &mut Own {
+        if !matches!(self.0.get(), Some(Some(_))) {
+            self.0 = OnceLock::from(Some(Box::default()));
+        }
+        self.0.get_mut().and_then(Option::as_mut).expect("it was made above")
+    }
+}
+
+fn to_map(fields: Option<&RequestFields>) -> HeaderMap {
+    fields.map(RequestFields::to_map).unwrap_or_default()
 }
 
 fn pairs(map: Option<&HeaderMap>) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -243,7 +268,8 @@ mod tests {
         let headers = headers(&[("Host", "a"), ("ACCEPT", "b"), ("accept", "c")]);
         assert_eq!(headers.get(None, "accept"), Some(&b"b"[..]));
         assert_eq!(headers.get(None, "Cookie"), None);
-        assert!(headers.map.get().is_none(), "nobody asked for a map");
+        let own = headers.0.get().and_then(Option::as_ref).expect("the fields are its own");
+        assert!(own.shown.get().is_none(), "nobody asked for a map");
     }
 
     #[test]

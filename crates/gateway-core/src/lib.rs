@@ -40,11 +40,11 @@ mod input;
 mod into_application;
 mod mount;
 mod reply;
+mod request_line;
 mod response;
 mod response_headers;
 mod server;
 mod start_response;
-mod target;
 mod upgraded;
 mod wait;
 

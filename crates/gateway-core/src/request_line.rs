@@ -1,17 +1,21 @@
-//! The request target, and where the script name ends and the path info begins in it.
+//! The request line: its target, and where the script name ends and the path info begins in that.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, Version};
 use percent_encoding::percent_decode;
 
-/// A request target as it came, with the index that splits its path.
+/// A request line, its target as it came, with the index that splits its path.
 ///
 /// The path's bytes stay raw, so nothing is lost by decoding, and mounting an application moves an
 /// index.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub(crate) struct RequestLine {
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// What the path info means where the target has no path.
+    pathless: Pathless,
     raw: Bytes,
     /// Where the path begins: behind the authority of an absolute-form.
     start: u32,
@@ -19,36 +23,40 @@ pub(crate) struct Target {
     split: u32,
     /// Where the path ends: at `?` or at the end.
     end: u32,
-    /// What the path info means where the target has no path.
-    pathless: &'static str,
 }
 
-impl Target {
-    /// Takes an origin-form, an absolute-form, or `*`. What is none of them is path throughout.
-    ///
-    /// An absolute-form without a path means `/` (RFC 9110 §4.2.3), and with OPTIONS and no query
-    /// either the server as a whole (RFC 9112 §3.2.4).
-    pub(crate) fn new(raw: Bytes, method: &Method) -> Target {
-        let Some(start) = absolute_path_start(&raw) else {
-            return Target::with_path_at(raw, 0);
+#[derive(Debug, Clone, Copy)]
+enum Pathless {
+    /// There is none.
+    Nothing,
+    /// An absolute-form without a path means `/` (RFC 9110 §4.2.3).
+    Root,
+    /// With OPTIONS and no query either it means the server as a whole (RFC 9112 §3.2.4).
+    Server,
+}
+
+impl RequestLine {
+    /// Takes an origin-form, an absolute-form, or `*`; with CONNECT an authority-form. What is none of
+    /// them is path throughout. A byte that is not ASCII is percent-encoded, since HTTP/1.1 servers
+    /// refuse it and others should.
+    pub(crate) fn new(method: Method, version: Version, target: Bytes) -> RequestLine {
+        let raw = ascii(target);
+        let (start, pathless) = match method {
+            // Extended CONNECT (RFC 8441) has a path.
+            Method::CONNECT if !raw.starts_with(b"/") => (raw.len(), Pathless::Nothing),
+            _ => match absolute_path_start(&raw) {
+                None => (0, Pathless::Nothing),
+                Some(start) if method == Method::OPTIONS && start == raw.len() => {
+                    (start, Pathless::Server)
+                }
+                Some(start) => (start, Pathless::Root),
+            },
         };
-        let is_server = *method == Method::OPTIONS && start == raw.len();
-        let pathless = if is_server { "*" } else { "/" };
-        Target { pathless, ..Target::with_path_at(raw, start) }
-    }
-
-    /// Takes an authority-form: there is no path.
-    pub(crate) fn authority_form(raw: Bytes) -> Target {
-        let end = raw.len();
-        Target::with_path_at(raw, end)
-    }
-
-    fn with_path_at(raw: Bytes, start: usize) -> Target {
         let path = &raw[start..];
         let end = start + path.iter().position(|&b| b == b'?').unwrap_or(path.len());
         // Longer targets than u32 counts cannot come through any server's limits.
         let (start, end) = (start as u32, end as u32);
-        Target { raw, start, split: start, end, pathless: "" }
+        RequestLine { method, version, pathless, raw, start, split: start, end }
     }
 
     pub(crate) fn raw(&self) -> &Bytes {
@@ -61,7 +69,11 @@ impl Target {
 
     pub(crate) fn path_info(&self) -> &[u8] {
         if self.start == self.end {
-            return self.pathless.as_bytes();
+            return match self.pathless {
+                Pathless::Nothing => b"",
+                Pathless::Root => b"/",
+                Pathless::Server => b"*",
+            };
         }
         &self.raw[self.split as usize..self.end as usize]
     }
@@ -107,8 +119,7 @@ impl Target {
     }
 }
 
-/// Percent-encodes what is not ASCII, which HTTP/1.1 servers refuse and others should.
-pub(crate) fn ascii(raw: Bytes) -> Bytes {
+fn ascii(raw: Bytes) -> Bytes {
     if raw.is_ascii() {
         return raw;
     }
@@ -146,8 +157,12 @@ fn scheme_len(raw: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn target(raw: &'static str) -> Target {
-        Target::new(Bytes::from_static(raw.as_bytes()), &Method::GET)
+    fn by(method: Method, raw: &'static str) -> RequestLine {
+        RequestLine::new(method, Version::HTTP_11, Bytes::from_static(raw.as_bytes()))
+    }
+
+    fn target(raw: &'static str) -> RequestLine {
+        by(Method::GET, raw)
     }
 
     #[test]
@@ -207,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_authority_form_has_no_path() {
-        let target = Target::authority_form(Bytes::from_static(b"example.com:443"));
+        let target = by(Method::CONNECT, "example.com:443");
         assert_eq!(target.authority(), Some(&b"example.com:443"[..]));
         assert_eq!(target.path_info(), b"");
         assert_eq!(target.query(), None);
