@@ -1,8 +1,8 @@
 //! What a request says, read once for every framework: its query, its form, its cookies, what its
 //! peer prefers, and its parts.
 //!
-//! Each is a thin adapter of a well-kept crate to an [`Environ`](gateway_core::Environ), behind a
-//! feature of its name; none is on by default.
+//! Most is a thin adapter of a well-kept crate to an [`Environ`](gateway_core::Environ), behind a
+//! feature of its name; none is on by default. What needs no more than `gateway-core` is always there.
 //!
 //! ```
 //! use gateway_core::{Environ, Response, Result, StartResponse, http::StatusCode};
@@ -24,10 +24,11 @@
 //!
 //! | feature | what | stands on |
 //! |---|---|---|
+//! | always there | [`fields`]: values, and lists with weights; [`AcceptEncoding`], [`preferred_encoding`] | – |
 //! | `query` | [`query`]: the query string as a type of yours | `serde_html_form` |
 //! | `form` | [`form`], [`form_async`]: a form in the body, likewise | `serde_html_form` |
 //! | `cookies` | [`cookies`], [`set_cookies`]: a jar, and what changed in it | `cookie` |
-//! | `negotiation` | [`preferred_media_type`], [`preferred_language`], [`preferred_encoding`] | `mediatype` |
+//! | `negotiation` | [`preferred_media_type`], [`preferred_language`] | `mediatype` |
 //! | `multipart` | [`Multipart`]: forms with files, streamed | `multer` |
 //!
 //! What reads the body blocks, or awaits where its name ends in `async`. Both work on every server;
@@ -42,12 +43,12 @@
 // The table above links to what features add.
 #![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
+mod accept_encoding;
 #[cfg(any(feature = "form", feature = "multipart"))]
 mod content_type;
 #[cfg(feature = "cookies")]
 mod cookies;
-#[cfg(any(feature = "form", feature = "multipart", feature = "negotiation"))]
-mod fields;
+pub mod fields;
 #[cfg(feature = "form")]
 mod form;
 #[cfg(feature = "multipart")]
@@ -57,6 +58,7 @@ mod negotiation;
 #[cfg(feature = "query")]
 mod query;
 
+pub use accept_encoding::{AcceptEncoding, preferred_encoding};
 #[cfg(feature = "cookies")]
 pub use cookie;
 #[cfg(feature = "cookies")]
@@ -66,8 +68,6 @@ pub use form::{FormError, form, form_async};
 #[cfg(feature = "multipart")]
 pub use multipart::{MAX_PART_HEAD, Multipart, MultipartError, Part};
 #[cfg(feature = "negotiation")]
-pub use negotiation::{
-    NegotiationError, preferred_encoding, preferred_language, preferred_media_type,
-};
+pub use negotiation::{NegotiationError, preferred_language, preferred_media_type};
 #[cfg(feature = "query")]
 pub use query::{QueryError, query};

@@ -51,7 +51,7 @@ fn fits(range: &str, tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::negotiation::weights::weighted;
+    use crate::fields::weighted;
 
     #[test]
     fn qualities_decide_and_then_the_order_of_ranges() {
@@ -88,7 +88,7 @@ mod tests {
             ("it, ja", None),
             ("*;q=0", None),
         ] {
-            let ranges = weighted(field).collect::<Vec<_>>();
+            let ranges = weighted([field.as_bytes()]).collect::<Vec<_>>();
             assert_eq!(best(&ranges, &offered), expected, "{field}");
         }
         assert_eq!(best(&[("de", 1000)], &[]), None);

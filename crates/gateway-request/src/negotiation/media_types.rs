@@ -4,7 +4,7 @@ use mediatype::names::{CHARSET, Q};
 use mediatype::{MediaType, MediaTypeList, Name, Value};
 
 use super::NegotiationError;
-use super::weights::thousandths;
+use crate::fields::thousandths;
 
 /// A member of `Accept`.
 struct Range<'a> {
