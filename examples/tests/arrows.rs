@@ -3,6 +3,7 @@
 //! It stands here because `examples` stands above all others, so nothing is missed by a test run
 //! that builds this package. A binary of its own, since it asks cargo and not a server.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -17,10 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Servers see the connection, and what stands in its interface.
     ("gateway-std", &["gateway-connection", "gateway-core", "gateway-http1"]),
     ("gateway-tokio", &["gateway-connection", "gateway-core", "gateway-http1"]),
-    // Applications, middleware and framework adapters.
-    ("gateway-middleware", &["gateway-core"]),
+    // Applications, middleware and framework adapters. What two of them read of a request is read in
+    // gateway-request.
     ("gateway-request", &["gateway-core"]),
-    // Uploads are forms, which gateway-request reads; only with a feature.
+    ("gateway-middleware", &["gateway-core", "gateway-request"]),
     ("gateway-static", &["gateway-core", "gateway-request"]),
     ("gateway-ws", &["gateway-core"]),
     // What plays the server also sees the handler.
@@ -59,12 +60,17 @@ fn no_runtime_stands_below_the_engine_and_the_interface() {
         if ROOF.contains(&name) {
             continue;
         }
-        let tree =
-            cargo(&["tree", "--package", name, "--edges", "normal,build", "--prefix", "none"]);
-        let below = tree.lines().filter_map(|line| line.split(' ').next());
-        wrong.extend(wrong_foreigners(name, below));
+        wrong.extend(wrong_foreigners(name, below(name).iter().map(String::as_str)));
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// So middleware and static files lose nothing by it.
+#[test]
+fn reading_a_request_costs_no_foreign_crate_without_features() {
+    let mut allowed = below("gateway-core");
+    allowed.insert("gateway-request".to_owned());
+    assert_eq!(below("gateway-request"), allowed);
 }
 
 #[test]
@@ -161,6 +167,13 @@ fn packages(metadata: &Value) -> impl Iterator<Item = (&str, Vec<&str>)> {
             .collect();
         (name, dependencies)
     })
+}
+
+/// The package and all that it is built of, with its default features.
+fn below(package: &str) -> BTreeSet<String> {
+    let tree =
+        cargo(&["tree", "--package", package, "--edges", "normal,build", "--prefix", "none"]);
+    tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 /// What cargo prints; it changes no lock file and asks no network.

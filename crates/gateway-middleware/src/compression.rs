@@ -15,9 +15,10 @@ use gateway_core::http::{Method, StatusCode};
 use gateway_core::{
     Application, Body, Environ, Head, IntoApplication, Reply, Response, StartResponse,
 };
+use gateway_request::fields::values;
+use gateway_request::preferred_encoding;
 
-use crate::coding::{Coding, choose};
-use crate::fields::values;
+use crate::coding::Coding;
 use crate::vary::add_vary;
 use encoder::Encoder;
 use items::{CompressedItems, pieces};
@@ -124,7 +125,7 @@ impl<A: Application> Compression<A> {
 impl<A: Application> Application for Compression<A> {
     fn call(&self, environ: Environ, start_response: StartResponse) -> Reply {
         let plan = Plan {
-            coding: choose(&environ, &self.codings),
+            coding: preferred_encoding(&environ, &self.codings),
             is_head: environ.method() == Method::HEAD,
             known_tags: values(&environ, "if-none-match").collect::<Vec<_>>().join(&b", "[..]),
             min_size: self.min_size,

@@ -10,9 +10,8 @@ use gateway_core::http::{Method, StatusCode};
 use gateway_core::{
     Application, Body, Environ, Error, IntoApplication, Reply, Response, Result, StartResponse,
 };
+use gateway_request::fields::{single, values};
 use sha2::{Digest, Sha256};
-
-use crate::fields::{single, values};
 
 /// The longest body that gets a tag, in bytes. Longer ones would take a reactor's thread too long,
 /// and are better served by an application that knows what has changed.

@@ -11,8 +11,8 @@ use gateway_core::http::header::{
 };
 use gateway_core::http::{Method, StatusCode, Uri};
 use gateway_core::{Application, Environ, IntoApplication, Reply, StartResponse};
+use gateway_request::fields::single;
 
-use crate::fields::single;
 use crate::vary::add_vary;
 
 /// Tells browsers which pages of other origins may read the responses, and answers their preflights.

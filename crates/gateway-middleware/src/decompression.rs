@@ -13,8 +13,8 @@ use gateway_core::http_body::{Body, Frame};
 use gateway_core::{
     Application, Environ, Error, Input, IntoApplication, PeerError, Reply, Result, StartResponse,
 };
+use gateway_request::fields::values;
 
-use crate::fields::values;
 use decoder::Decoder;
 
 /// How much is decoded at a time, in bytes.

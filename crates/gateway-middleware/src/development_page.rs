@@ -11,8 +11,8 @@ use gateway_core::{
     Application, ApplicationError, BoxFuture, Environ, Error, ErrorStream, IntoApplication,
     Recovery, Reply, Response, Result, StartResponse,
 };
+use gateway_request::fields::values;
 
-use crate::fields::values;
 use page::Report;
 use watch::{Details, watched};
 

@@ -73,18 +73,6 @@ mod credentials;
 mod decompression;
 #[cfg(feature = "development-page")]
 mod development_page;
-#[cfg(any(
-    feature = "compression",
-    feature = "conditional",
-    feature = "cors",
-    feature = "decompression",
-    feature = "development-page",
-    feature = "forwarded",
-    feature = "method-override",
-    feature = "request-id",
-    feature = "tracing"
-))]
-mod fields;
 #[cfg(feature = "forwarded")]
 mod forwarded;
 #[cfg(feature = "method-override")]

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use gateway_core::http::{HeaderName, Method};
 use gateway_core::{Application, Environ, IntoApplication, Reply, StartResponse};
-
-use crate::fields::single;
+use gateway_request::fields::single;
 
 /// Lets a POST stand for PUT, PATCH or DELETE, for peers that can send nothing else.
 ///

@@ -2,10 +2,10 @@
 
 use gateway_core::http::{HeaderName, HeaderValue};
 use gateway_core::{Application, Environ, IntoApplication, Reply, StartResponse};
+use gateway_request::fields::single;
 use uuid::Uuid;
 
 use crate::RequestId;
-use crate::fields::single;
 
 /// Gives every request a name: a UUID of version 7, or what a proxy in front has named it.
 ///

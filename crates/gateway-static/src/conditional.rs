@@ -3,8 +3,8 @@
 use std::time::UNIX_EPOCH;
 
 use gateway_core::Environ;
+use gateway_request::fields::{single, values};
 
-use crate::fields::{single, values};
 use crate::validators::{Tag, Validators};
 
 /// What the preconditions of a request come to.

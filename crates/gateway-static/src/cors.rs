@@ -6,9 +6,9 @@ use gateway_core::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
 };
+use gateway_request::fields::single;
 
 use crate::answer::Answer;
-use crate::fields::single;
 
 /// What a script may read beyond what the Fetch standard lets it read anyway.
 const EXPOSED: &str = "accept-ranges, content-encoding, content-range, etag";

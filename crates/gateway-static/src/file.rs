@@ -8,12 +8,13 @@ use gateway_core::http::header::{
 };
 use gateway_core::http::{Method, StatusCode};
 use gateway_core::{Body, Environ, Result};
+use gateway_request::AcceptEncoding;
+use gateway_request::fields::{single, values};
 
 use crate::answer::Answer;
-use crate::coding::{self, Accepted, Coding};
+use crate::coding::{CODINGS, Coding};
 use crate::compress;
 use crate::conditional::{Verdict, evaluate, range_holds};
-use crate::fields::{single, values};
 use crate::media::Media;
 use crate::multipart::{Multipart, boundary};
 use crate::range::{Span, Wanted, wanted};
@@ -75,19 +76,21 @@ impl Site {
         if !(self.precompressed || self.compression) {
             return plain(opened);
         }
-        let accepted = coding::accepted(environ);
+        let accepted = AcceptEncoding::of(environ);
+        let wanted = accepted.wanted(&CODINGS);
+        let identity = accepted.takes_identity();
         if self.precompressed {
-            for &coding in &accepted.codings {
+            for &coding in &wanted {
                 if let Some(opened) = self.sibling(name, &opened, coding, look) {
                     let coding = Some(coding);
                     return Some(Representation { opened, coding, on_the_fly: false });
                 }
             }
         }
-        if let Some(coding) = self.on_the_fly(environ, &accepted, media, &opened) {
+        if let Some(coding) = self.on_the_fly(environ, &wanted, identity, media, &opened) {
             return Some(Representation { opened, coding: Some(coding), on_the_fly: true });
         }
-        if accepted.identity { plain(opened) } else { None }
+        if identity { plain(opened) } else { None }
     }
 
     fn sibling(
@@ -106,16 +109,17 @@ impl Site {
     fn on_the_fly(
         &self,
         environ: &Environ,
-        accepted: &Accepted,
+        wanted: &[Coding],
+        identity: bool,
         media: &Media,
         opened: &Opened,
     ) -> Option<Coding> {
         let is_worth_it = media.is_compressible() && opened.facts.len >= WORTH_COMPRESSING;
         let is_range = values(environ, "range").next().is_some();
-        if !self.compression || (accepted.identity && (is_range || !is_worth_it)) {
+        if !self.compression || (identity && (is_range || !is_worth_it)) {
             return None;
         }
-        accepted.codings.iter().copied().find(|&coding| compress::can(coding))
+        wanted.iter().copied().find(|&coding| compress::can(coding))
     }
 
     fn content(

@@ -8,11 +8,12 @@ use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
 use gateway_core::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use gateway_core::{Body, Environ, Result};
+use gateway_request::fields::{values, weighted};
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 use crate::answer::Answer;
 use crate::conditional::{Verdict, evaluate};
-use crate::fields::{media_quality, values, weighted};
+use crate::fields::media_quality;
 use crate::media::{Kind, Media};
 use crate::path::{RequestPath, is_passed_over, push_segment, shown};
 use crate::root::{Found, Look, Opened};

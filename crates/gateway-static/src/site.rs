@@ -11,12 +11,13 @@ use gateway_core::http::{Method, StatusCode};
 use gateway_core::{
     Application, Environ, Error, Reply, Response, ResponseHeaders, Result, StartResponse,
 };
+use gateway_request::fields::{values, weighted};
 use rustix::io::Errno;
 
 use crate::answer::Answer;
 use crate::builder::StaticFilesBuilder;
 use crate::cors::Origins;
-use crate::fields::{media_quality, values, weighted};
+use crate::fields::media_quality;
 use crate::listing;
 use crate::media::Media;
 use crate::path::{PathError, RequestPath};

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use gateway_core::bytes::Bytes;
 use gateway_core::http::{HeaderValue, Method};
 use gateway_core::{Environ, Input, Reply, Result, StartResponse};
+use gateway_request::fields::values;
 use gateway_request::{Multipart, Part};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
 use crate::answer::Answer;
-use crate::fields::values;
 use crate::path::{RequestPath, decode, is_hidden, push_segment, shown};
 use crate::root::{Found, Look, Opened};
 use crate::site::{Site, is_missing};

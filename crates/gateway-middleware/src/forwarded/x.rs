@@ -1,10 +1,10 @@
 //! `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
 
 use gateway_core::Environ;
+use gateway_request::fields::values;
 
 use super::Hop;
 use super::node::Node;
-use crate::fields::values;
 
 /// What the proxies say, the last one first, up to what cannot be read.
 pub(super) fn hops(environ: &Environ) -> Vec<Hop> {

@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use gateway_core::Environ;
+use gateway_request::fields::{single, values};
 use uuid::Uuid;
-
-use crate::fields::{single, values};
 
 /// The longest `tracestate` that is passed on, in bytes: the least that W3C asks for.
 const LONGEST_STATE: usize = 512;

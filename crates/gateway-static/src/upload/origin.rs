@@ -6,9 +6,9 @@
 //! Source: the Fetch standard, "`Origin` header"; Fetch Metadata Request Headers §2.4.
 
 use gateway_core::Environ;
+use gateway_request::fields::values;
 
 use super::Refusal;
-use crate::fields::values;
 use crate::path::shown;
 
 /// Refuses what a page of another site sends. Who says nothing is no browser.

@@ -4,12 +4,12 @@ use gateway_core::http::Method;
 use gateway_core::http::StatusCode;
 use gateway_core::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION};
 use gateway_core::{Environ, Result};
+use gateway_request::fields::{values, weighted};
 use serde_json::{Value, json};
 
 use super::Stored;
 use super::refusal::Refusal;
 use crate::answer::Answer;
-use crate::fields::{values, weighted};
 use crate::listing::{self, page};
 use crate::path::{RequestPath, shown};
 use crate::site::Site;
