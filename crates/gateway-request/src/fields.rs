@@ -48,7 +48,7 @@ pub fn values<'a>(environ: &'a Environ, name: &'a str) -> impl Iterator<Item = &
         .map(|(_, value)| value)
 }
 
-/// The value of a field that can be there only once, without the whitespace around it; `None` where
+/// The value of a field that can be there only once, without the spaces and tabs around it; `None` where
 /// it is missing, there twice, or no UTF-8.
 ///
 /// So a field that two parties may read differently, one its first line and one its last, says
@@ -65,7 +65,7 @@ pub fn values<'a>(environ: &'a Environ, name: &'a str) -> impl Iterator<Item = &
 /// }
 /// ```
 ///
-/// Source: RFC 9110 §5.3 and §5.5.
+/// Source: RFC 9110 §5.3, §5.5 and §5.6.3.
 pub fn single<'a>(environ: &'a Environ, name: &'a str) -> Option<&'a str> {
     only(values(environ, name))
 }
@@ -91,17 +91,17 @@ pub fn single<'a>(environ: &'a Environ, name: &'a str) -> Option<&'a str> {
 /// assert_eq!(list, [("de-CH", 1000), ("de", 900), ("en", 250), ("*", 0)]);
 /// ```
 ///
-/// Source: RFC 9110 §12.4.2, and §5.6.1.2 for empty members.
+/// Source: RFC 9110 §12.4.2, and §5.6.1.2 for empty members, §5.6.3 for whitespace.
 pub fn weighted<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = (&'a str, u16)> {
     let texts = values.into_iter().filter_map(|value| std::str::from_utf8(value).ok());
     texts.flat_map(|text| text.split(',')).filter_map(|member| {
-        let mut parts = member.split(';').map(str::trim);
+        let mut parts = member.split(';').map(trimmed);
         let name = parts.next().filter(|name| !name.is_empty())?;
         let weight = parts.find_map(|part| {
             let (key, weight) = part.split_once('=')?;
-            key.trim().eq_ignore_ascii_case("q").then_some(weight.trim())
+            trimmed(key).eq_ignore_ascii_case("q").then_some(trimmed(weight))
         });
         Some((name, weight.map_or(Some(1000), thousandths)?))
     })
@@ -128,7 +128,12 @@ fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> {
     if values.next().is_some() {
         return None;
     }
-    std::str::from_utf8(first).ok().map(str::trim)
+    std::str::from_utf8(first).ok().map(trimmed)
+}
+
+/// `OWS = *( SP / HTAB )`: what else is white in Unicode belongs to the value.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 #[cfg(test)]
@@ -173,6 +178,8 @@ mod tests {
         }
         let spaced = " a;q=0.5, b ; x=1 ; Q = 0.25,, c;q=nonsense, d;q=0 ,";
         assert_eq!(read(spaced), [("a", 500), ("b", 250), ("d", 0)]);
+        let wide = "\ta\t;\tq=0.5\t, b\u{a0}, c;\u{2003}q=0, d;q=0.5\u{a0}";
+        assert_eq!(read(wide), [("a", 500), ("b\u{a0}", 1000), ("c", 1000)]);
     }
 
     #[test]
@@ -186,6 +193,7 @@ mod tests {
         for (lines, expected) in [
             (vec![], None),
             (vec![&b" one\t"[..]], Some("one")),
+            (vec!["one\u{a0}".as_bytes()], Some("one\u{a0}")),
             (vec![b""], Some("")),
             (vec![b"one", b"one"], None),
             (vec![b"\xff"], None),
