@@ -143,7 +143,7 @@ impl HeadScanner {
         let version = if self.minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
         match notes.host {
             _ if notes.host_repeated => return Err(Error::HostRepeated),
-            Some(host) if !is_authority(head, host) => return Err(Error::Host),
+            Some(host) if !is_authority(host.of(head)) => return Err(Error::Host),
             None if version == Version::HTTP_11 => return Err(Error::HostMissing),
             _ => {}
         }

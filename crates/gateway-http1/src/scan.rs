@@ -128,9 +128,20 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
 /// The offset of the first byte from `at` on that is in no token, or the length.
 #[inline(always)]
 pub(crate) fn token_end(bytes: &[u8], at: usize) -> usize {
-    // Nearly all names are letters, digits and hyphens.
-    let odd = |byte: u8| !is_letter_or_digit(byte) & (byte != b'-');
-    let at = skip(bytes, at, odd);
+    let mut at = at;
+    while let Some(block) = bytes[at..].first_chunk::<16>() {
+        // Nearly all names are letters, digits and hyphens.
+        let odd = |byte: u8| {
+            ((byte | 0x20).wrapping_sub(b'a') >= 26)
+                & (byte.wrapping_sub(b'0') >= 10)
+                & (byte != b'-')
+        };
+        if let Some(place) = first(block, odd) {
+            at += place;
+            break;
+        }
+        at += 16;
+    }
     if bytes.get(at) == Some(&b':') {
         return at;
     }
@@ -141,42 +152,36 @@ pub(crate) fn token_end(bytes: &[u8], at: usize) -> usize {
 /// mark is not), or the length.
 #[inline(always)]
 pub(crate) fn path_end(bytes: &[u8], at: usize) -> usize {
-    // Four bytes from `<` on are told at once; the equals sign is one of them, and looked up.
-    let odd = |byte: u8| !byte.is_ascii_graphic() | (byte == b'#') | (byte & !3 == b'<');
-    class_end(bytes, skip(bytes, at, odd), PATH)
+    class_end(bytes, at, PATH)
 }
 
 /// The offset of the first byte from `at` on that is in no request target, or the length.
 #[inline(always)]
 pub(crate) fn query_end(bytes: &[u8], at: usize) -> usize {
-    let odd = |byte: u8| !byte.is_ascii_graphic() | (byte == b'#') | (byte & !2 == b'<');
-    class_end(bytes, skip(bytes, at, odd), PATH | QUESTION)
-}
-
-/// Goes from `at` over whole blocks to the first byte for which `odd` holds, or to where no whole
-/// block is left.
-#[inline(always)]
-fn skip(bytes: &[u8], mut at: usize, odd: impl Fn(u8) -> bool) -> usize {
-    while let Some(block) = bytes[at..].first_chunk::<16>() {
-        match first(block, &odd) {
-            Some(place) => return at + place,
-            None => at += 16,
+    let mut rest = &bytes[at..];
+    while let Some((block, behind)) = rest.split_first_chunk::<16>() {
+        let mut any = false;
+        for &byte in block {
+            any |= !byte.is_ascii_graphic() | (byte == b'#') | (byte & !2 == b'<');
         }
+        if any {
+            break;
+        }
+        rest = behind;
     }
-    at
+    class_end(bytes, bytes.len() - rest.len(), PATH | QUESTION)
 }
 
 /// The offset of the first byte from `at` on that is in no field value, or the length.
 #[inline(always)]
 pub(crate) fn value_end(bytes: &[u8], at: usize) -> usize {
-    let odd = |byte: u8| (byte < b' ') & (byte != b'\t') | (byte == 0x7f);
     let mut at = at;
     while let Some(block) = bytes[at..].first_chunk::<16>() {
-        match first(block, odd) {
-            // Nothing else is in no value, so it need not be looked up.
-            Some(place) => return at + place,
-            None => at += 16,
+        let odd = |byte| (byte < b' ') & (byte != b'\t') | (byte == 0x7f);
+        if let Some(place) = first(block, odd) {
+            return at + place;
         }
+        at += 16;
     }
     class_end(bytes, at, VALUE)
 }
@@ -195,19 +200,10 @@ fn first(block: &[u8; 16], odd: impl Fn(u8) -> bool) -> Option<usize> {
     Some((u128::from_le_bytes(marks).trailing_zeros() / 8) as usize)
 }
 
-/// The offset of the first byte from `at` on that cannot stand in a registered name as it is, or the
-/// length.
+/// The offset of the first byte that cannot stand in a registered name as it is, or the length.
 #[inline(always)]
-pub(crate) fn host_end(bytes: &[u8], at: usize) -> usize {
-    // Nearly all hosts have nothing but these.
-    let odd = |byte: u8| !is_letter_or_digit(byte) & (byte != b'-') & (byte != b'.');
-    class_end(bytes, skip(bytes, at, odd), HOST)
-}
-
-/// Without a branch, for whole blocks.
-#[inline(always)]
-fn is_letter_or_digit(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10)
+pub(crate) fn host_end(bytes: &[u8]) -> usize {
+    class_end(bytes, 0, HOST)
 }
 
 /// Whether all of `bytes` may stand in a field value or a reason phrase.
@@ -239,8 +235,21 @@ fn controls(word: u64) -> u64 {
 
 #[inline(always)]
 fn class_end(bytes: &[u8], at: usize, class: u8) -> usize {
-    let rest = &bytes[at..];
-    at + rest.iter().position(|&byte| !is(byte, class)).unwrap_or(rest.len())
+    let mut rest = &bytes[at..];
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        for (i, &byte) in word.iter().enumerate() {
+            if !is(byte, class) {
+                return bytes.len() - rest.len() + i;
+            }
+        }
+        rest = behind;
+    }
+    while let [byte, behind @ ..] = rest
+        && is(*byte, class)
+    {
+        rest = behind;
+    }
+    bytes.len() - rest.len()
 }
 
 #[cfg(test)]
@@ -274,8 +283,6 @@ mod tests {
             };
             agrees(filler, all, is_value);
         }
-        agrees(b'a', host_end, is_host);
-        agrees(b'.', host_end, is_host);
         agrees(b'/', path_end, |byte| is(byte, PATH));
         agrees(b'/', query_end, |byte| is(byte, PATH | QUESTION));
     }
