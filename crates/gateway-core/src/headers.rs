@@ -136,18 +136,22 @@ struct Own {
 
 impl Headers {
     pub(crate) fn from_map(map: HeaderMap) -> Headers {
-        let mut headers = Headers::default();
-        headers.own().fields.insert(RequestFields::default()).set_map(map);
-        headers
+        let mut fields = RequestFields::default();
+        fields.set_map(map);
+        Headers::from_fields(fields)
     }
 
     pub(crate) fn from_positions(
         bytes: Bytes,
         positions: impl Iterator<Item = (Range<usize>, Range<usize>)>,
     ) -> Headers {
-        let mut headers = Headers::default();
-        headers.own().fields.insert(RequestFields::default()).set(bytes, positions);
-        headers
+        let mut fields = RequestFields::default();
+        fields.set(bytes, positions);
+        Headers::from_fields(fields)
+    }
+
+    fn from_fields(fields: RequestFields) -> Headers {
+        Headers(OnceLock::from(Some(Box::new(Own { fields: Some(fields), ..Own::default() }))))
     }
 
     /// The first value of `name`. `kept` are the fields that the exchange keeps.
@@ -184,8 +188,8 @@ impl Headers {
             let map = self.take(kept);
             *self = Headers::from_map(map);
         }
-        let fields = self.own().fields.as_mut();
-        fields.and_then(|fields| fields.map.as_mut()).expect("it was made above")
+        let own = self.0.get_mut().and_then(Option::as_mut);
+        own.and_then(|own| own.fields.as_mut()?.map.as_mut()).expect("it was made above")
     }
 
     /// The map, which is not kept: what is left has no fields.
@@ -219,13 +223,6 @@ impl Headers {
     fn has_map(&self) -> bool {
         let own = self.0.get().and_then(Option::as_ref);
         own.and_then(|own| own.fields.as_ref()).is_some_and(|fields| fields.map.is_some())
-    }
-
-    fn own(&mut self) -> &mut Own {
-        if !matches!(self.0.get(), Some(Some(_))) {
-            self.0 = OnceLock::from(Some(Box::default()));
-        }
-        self.0.get_mut().and_then(Option::as_mut).expect("it was made above")
     }
 }
 
