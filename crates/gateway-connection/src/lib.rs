@@ -7,6 +7,7 @@
 mod advance;
 mod caught;
 mod date;
+mod descriptors;
 mod exchange;
 mod link;
 mod listener;
@@ -22,6 +23,7 @@ mod upgrade;
 mod wakers;
 mod wire;
 
+pub use descriptors::Descriptors;
 pub use listener::{Listener, ListenerSocket, SocketFile};
 pub use registry::{Full, Permit, Registry};
 pub use serve::serve;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateway_core::{Application, DEFAULT_BODY_LIMIT, ErrorStream, ServerError};
 use gateway_http1::{Config, ConfigError, Limits, Timeouts};
 
-use crate::Service;
+use crate::{Descriptors, Service};
 
 /// What to give requests in flight at a shutdown, where the operator says nothing else: 25 s, which
 /// is inside the 30 s that supervisors commonly wait before they kill.
@@ -25,8 +25,8 @@ pub struct Settings {
     /// The longest request body in bytes, which an application may change by route before it reads:
     /// 2 MiB.
     pub body_limit: u64,
-    /// How many connections are served at a time; `None` is the server's own default. Further ones
-    /// wait in the listener's backlog.
+    /// How many connections are served at a time; `None` is the server's own default, or less where
+    /// the process's [descriptors](Descriptors) allow less. Further ones wait in the listener's backlog.
     pub max_connections: Option<usize>,
     /// How many of them may come from one IP address; `None`, the default, is no such limit, since
     /// many users may share an address. Further ones are closed at once.
@@ -80,6 +80,12 @@ impl Settings {
             }
             _ => Ok(()),
         }
+    }
+
+    /// How many connections are served at a time: what the operator has set, even if descriptors may
+    /// run out then, or else `default`, or what `descriptors` allows now if that is less.
+    pub fn max_connections(&self, default: usize, descriptors: Descriptors) -> usize {
+        self.max_connections.unwrap_or_else(|| default.min(descriptors.connections()))
     }
 
     /// What all connections of the server share. To be called after
@@ -157,6 +163,9 @@ macro_rules! builder_methods {
         /// How many connections are served at a time. At the limit the server stops to accept, and
         /// further connections wait in the backlog; from 7/8 of it on, connections that have been
         /// idle for a second, and then the oldest unfinished request heads, are ended to make room.
+        ///
+        /// Default: the server's own number, or less where the process's file descriptors allow less.
+        /// A number that is set here counts even if there are not descriptors enough for it.
         #[must_use]
         pub fn max_connections(mut self, connections: usize) -> Self {
             self.settings.max_connections = Some(connections);
@@ -207,6 +216,17 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert!(Settings::default().validate().is_ok());
+    }
+
+    #[test]
+    fn what_the_operator_sets_counts_whatever_the_descriptors_allow() {
+        // So many that hardly a limit allows two connections.
+        let each = Descriptors::each(u32::MAX);
+        let mut settings = Settings::default();
+        assert_eq!(settings.max_connections(512, each), each.connections().min(512));
+        assert_eq!(settings.max_connections(1, Descriptors::each(1)), 1);
+        settings.max_connections = Some(1_000);
+        assert_eq!(settings.max_connections(512, each), 1_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_connection::{Listener, Settings, Timeouts};
+use gateway_connection::{Descriptors, Listener, Settings, Timeouts};
 use gateway_core::{
     Address, Application, Control, Handle, Server, ServerError, ServerInfo, Stopped,
 };
@@ -19,6 +19,10 @@ const SOFTWARE: &str = concat!("gateway-std/", env!("CARGO_PKG_VERSION"));
 
 /// How many connections, and so threads, there are where nothing else is set.
 const MAX_CONNECTIONS: usize = 512;
+
+/// A connection has its socket, and its thread an eventfd once it has waited for both a socket and a
+/// wake-up; or a file that it is answered from.
+const DESCRIPTORS: Descriptors = Descriptors::each(2);
 
 /// How long a connection may be idle where nothing else is set: it occupies a thread.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -37,6 +41,13 @@ pub(crate) type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync + 'static>;
 /// Every method but the constructors has a default. By default it serves 512 connections at a time,
 /// keeps an idle one for 5 s, and is otherwise as [`Limits`](gateway_connection::Limits) and
 /// [`Timeouts`] say. Settings are checked when it begins to serve.
+///
+/// Where the process's file descriptors [allow](gateway_connection::Descriptors) fewer connections,
+/// that is the default of [`max_connections`](StdServer::max_connections). A connection counts as two:
+/// its socket, and what its thread waits with or the file that it is sent. When the server begins to
+/// serve it raises the process's soft limit on them as far as is needed and the hard limit allows.
+/// What is set explicitly is not lowered. When descriptors run out all the same, accepting pauses for
+/// 50 ms, which is logged once in 10 s.
 ///
 /// ```
 /// use std::time::Duration;
@@ -181,7 +192,8 @@ impl Server for StdServer {
         self.validate()?;
         self.shared.set_tick(tick(&self.settings.timeouts));
         let service = self.settings.service(app);
-        let max = self.settings.max_connections.unwrap_or(MAX_CONNECTIONS);
+        DESCRIPTORS.raise_limit(self.settings.max_connections.unwrap_or(MAX_CONNECTIONS));
+        let max = self.settings.max_connections(MAX_CONNECTIONS, DESCRIPTORS);
         let per_address = self.settings.max_connections_per_address;
         let infos = self.listeners.iter().map(|listener| info(listener, &self.settings)).collect();
         let acceptor = Acceptor::new(

@@ -6,7 +6,6 @@
 mod accept;
 mod buffers;
 mod clock;
-mod descriptors;
 mod heart;
 mod job;
 mod place;

@@ -8,14 +8,13 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread;
 
-use gateway_connection::{Listener, Settings, builder_methods};
+use gateway_connection::{Descriptors, Listener, Settings, builder_methods};
 use gateway_core::{
     Address, Application, Control, Handle, IntoApplication, Server, ServerError, ServerInfo,
     Stopped,
 };
 use tokio::runtime::Handle as Runtime;
 
-use crate::descriptors;
 use crate::heart::{Heart, Reactor};
 use crate::reactors::{Reactors, end_runtime, work_stealing};
 use crate::stop::Stop;
@@ -23,6 +22,13 @@ use crate::workers::{self, Workers};
 
 /// What the `Server` field says.
 const SOFTWARE: &str = concat!("gateway-tokio/", env!("CARGO_PKG_VERSION"));
+
+/// The most connections where the operator says nothing.
+const CONNECTIONS: usize = 10_000;
+
+/// A connection has its socket, and often something that it is answered from: a file, or a socket of
+/// the application's.
+const DESCRIPTORS: Descriptors = Descriptors::each(2);
 
 /// The most workers where the operator says nothing.
 const WORKERS: usize = 512;
@@ -68,9 +74,11 @@ const WORKER_QUEUE: usize = 1024;
 /// # Connections
 ///
 /// When [`max_connections`](TokioServer::max_connections) are live, no other is accepted before one
-/// ends; the rest waits in the listener's backlog. The default is 10,000, or 80 % of the process's
-/// file descriptors if that is less. [`run`](gateway_core::run) raises the process's soft limit on
-/// them as far as is needed and the hard limit allows; `serve_async` leaves it alone. When
+/// ends; the rest waits in the listener's backlog. The default is 10,000, or what the process's file
+/// descriptors [allow](gateway_connection::Descriptors) if that is less, where a connection counts as
+/// two: its socket, and the file that it is sent or whatever else the application opens for it.
+/// [`run`](gateway_core::run) raises the process's soft limit on them as far as is needed and the hard
+/// limit allows; `serve_async` leaves it alone. What is set explicitly is not lowered. When
 /// descriptors run out all the same, accepting pauses for 50 ms, which is logged once in 10 s.
 ///
 /// A connection's deadlines are looked at every eighth of the shortest of the
@@ -253,7 +261,7 @@ impl TokioServer {
         runtime: Runtime,
         app: Arc<dyn Application>,
     ) -> (Arc<Heart>, Listener) {
-        let max = self.settings.max_connections.unwrap_or_else(descriptors::default_connections);
+        let max = self.settings.max_connections(CONNECTIONS, DESCRIPTORS);
         let workers = Workers::new(self.workers, self.worker_queue, max, workers::IDLE, runtime);
         let info = self.info();
         (Heart::new(&self.settings, info, max, reactors, workers, app), self.listener)
@@ -290,7 +298,7 @@ impl Server for TokioServer {
         let threads = self
             .threads
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZeroUsize::get));
-        descriptors::raise_limit(self.settings.max_connections.unwrap_or(descriptors::CONNECTIONS));
+        DESCRIPTORS.raise_limit(self.settings.max_connections.unwrap_or(CONNECTIONS));
         let stop = Arc::clone(&self.stop);
         if self.work_stealing {
             let runtime = work_stealing(threads)?;

@@ -1,4 +1,5 @@
-//! A process that has no descriptors left. It is another process than the one of the other tests.
+//! A process that has few descriptors, or none left. It is another process than the one of the other
+//! tests.
 
 use std::env;
 use std::process::Command;
@@ -11,14 +12,29 @@ use super::running::{LONG, Running, path, server};
 
 const CHILD: &str = "GATEWAY_STD_EXHAUSTED";
 
+/// A soft limit below what the default of connections needs, and a hard one above.
+const TOO_FEW: u64 = 64;
+const PLENTY: u64 = 2000;
+
 /// Beyond standard input, output and error, the listener and the eventfd: not enough for all peers,
 /// which have their end in this process, too.
 const DESCRIPTORS: u64 = 24;
 
 #[test]
 fn without_descriptors_it_waits_and_goes_on() {
+    alone("waits_and_goes_on");
+}
+
+#[test]
+fn the_soft_limit_is_raised_as_far_as_the_default_needs() {
+    alone("raises");
+}
+
+/// Runs another test in a process of its own.
+fn alone(test: &str) {
+    let name = format!("std::exhaustion::{test}");
     let child = Command::new(env::current_exe().expect("this test"))
-        .args(["--exact", "std::exhaustion::child", "--ignored", "--nocapture"])
+        .args(["--exact", &name, "--ignored", "--nocapture"])
         .env(CHILD, "1")
         .output()
         .expect("it runs");
@@ -27,15 +43,30 @@ fn without_descriptors_it_waits_and_goes_on() {
 }
 
 #[test]
-#[ignore = "run by the test above, in a process of its own"]
-fn child() {
+#[ignore = "run by a test above, in a process of its own"]
+fn raises() {
     if env::var_os(CHILD).is_none() {
         return;
     }
+    let limit = |current, maximum| Rlimit { current: Some(current), maximum: Some(maximum) };
+    setrlimit(Resource::Nofile, limit(TOO_FEW, PLENTY)).expect("lower is allowed");
+    let running = Running::start(server(), path);
+    assert_eq!(running.get("/"), "/");
+    // 512 connections of two each, and a fifth for others.
+    assert_eq!(getrlimit(Resource::Nofile), limit(1280, PLENTY));
+}
+
+#[test]
+#[ignore = "run by a test above, in a process of its own"]
+fn waits_and_goes_on() {
+    if env::var_os(CHILD).is_none() {
+        return;
+    }
+    // What is set counts, though there are not descriptors enough for it.
     let (errors, lines) = ErrorStream::memory();
-    let running = Running::start(server().error_stream(errors), path);
-    let limit = Rlimit { current: Some(DESCRIPTORS), ..getrlimit(Resource::Nofile) };
+    let limit = Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) };
     setrlimit(Resource::Nofile, limit).expect("lower is allowed");
+    let running = Running::start(server().max_connections(512).error_stream(errors), path);
 
     // Both ends of a connection are in this process: connecting takes the last descriptor.
     let mut peers = Vec::new();

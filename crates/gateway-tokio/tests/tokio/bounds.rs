@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_core::http::StatusCode;
 use gateway_core::{Environ, ErrorStream, Reply, ServerError, StartResponse, run};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
 use crate::support::{is_alone, path, server, start};
@@ -98,6 +98,18 @@ fn without_descriptors_accepting_pauses_and_says_so_once() {
     let lines = lines.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("cannot accept"), "{lines:?}");
+}
+
+#[test]
+fn the_soft_limit_is_raised_as_far_as_the_hard_one_goes() {
+    if !is_alone("bounds::the_soft_limit_is_raised_as_far_as_the_hard_one_goes") {
+        return;
+    }
+    let limit = |current, maximum| Rlimit { current: Some(current), maximum: Some(maximum) };
+    setrlimit(Resource::Nofile, limit(64, 2000)).unwrap();
+    let server = start(server(), path);
+    assert_eq!(server.connect().get("/").status, 200);
+    assert_eq!(getrlimit(Resource::Nofile), limit(2000, 2000));
 }
 
 #[test]

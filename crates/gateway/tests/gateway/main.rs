@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by it what it takes for granted")]
 
+mod descriptors;
 mod log;
 mod options;
 mod precedence;

@@ -19,7 +19,18 @@ const PATIENCE_WITH_BUILDS: Duration = Duration::from_secs(900);
 
 /// The command, run in `dir`, without the settings of whoever runs the tests.
 pub(crate) fn gateway(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    without_settings(dir, Command::new(env!("CARGO_BIN_EXE_gateway")))
+}
+
+/// The same with no more than so many file descriptors.
+pub(crate) fn gateway_with_descriptors(dir: &Path, most: u32) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_gateway")]);
+    without_settings(dir, command)
+}
+
+fn without_settings(dir: &Path, mut command: Command) -> Command {
     let settings = std::env::vars_os().map(|(name, _)| name);
     for name in settings.filter(|name| name.to_string_lossy().starts_with("GATEWAY_")) {
         command.env_remove(name);
