@@ -137,6 +137,12 @@ impl<T: Transport> Driver<T> {
                 self.fail(error);
                 self.next_cycle().await
             }
+            // Its place is wanted, or the server ends. What had come was read, and the peer may never
+            // send the rest.
+            Step::Refused(error) if self.is_given_up(error) => {
+                self.refuse(error);
+                Some(Ending::Clean)
+            }
             Step::Refused(error) => {
                 self.refuse(error);
                 Some(Ending::Linger)
@@ -261,7 +267,7 @@ impl<T: Transport> Driver<T> {
     fn refuse(&mut self, error: gateway_http1::Error) {
         let (status, reason) = match error {
             // It was our end, not the peer's.
-            gateway_http1::Error::IncompleteHead if self.link.transport.is_draining() => {
+            error if self.is_given_up(error) => {
                 let reason = "the server is ending this connection; send the request again";
                 (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
             }
@@ -278,6 +284,11 @@ impl<T: Transport> Driver<T> {
         if let Err(error) = outcome {
             self.link.with_wire(&mut state, |contract, wire| contract.abandon(wire, error));
         }
+    }
+
+    /// Whether the server ended the connection before the head had come.
+    fn is_given_up(&self, error: gateway_http1::Error) -> bool {
+        error == gateway_http1::Error::IncompleteHead && self.link.transport.is_draining()
     }
 
     /// Waits until the request is complete, behind which the other protocol begins (RFC 9110 §7.8).

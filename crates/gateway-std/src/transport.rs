@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -31,13 +31,11 @@ use crate::socket::Socket;
 pub(crate) struct StdTransport {
     slot: Arc<Slot<Socket>>,
     shared: Arc<Shared>,
-    /// The server ended the connection before a request had come: no more of it is waited for.
-    given_up: AtomicBool,
 }
 
 impl StdTransport {
     pub(crate) fn new(slot: Arc<Slot<Socket>>, shared: Arc<Shared>) -> StdTransport {
-        StdTransport { slot, shared, given_up: AtomicBool::new(false) }
+        StdTransport { slot, shared }
     }
 
     fn socket(&self) -> &Socket {
@@ -92,14 +90,9 @@ impl StdTransport {
     /// Whether nothing more is waited for: the server wants the connection to end, and no request is
     /// on. What is there has been read.
     fn gives_up(&self) -> bool {
-        match self.slot.phase() {
-            Phase::Idle | Phase::Head if self.is_draining() && !self.is_spared() => {
-                self.given_up.store(true, Ordering::Relaxed);
-                true
-            }
-            Phase::Closing => self.given_up.load(Ordering::Relaxed),
-            _ => false,
-        }
+        matches!(self.slot.phase(), Phase::Idle | Phase::Head)
+            && self.is_draining()
+            && !self.is_spared()
     }
 
     /// Whether it has a moment yet, though the server ends: it began its request just now.
@@ -191,8 +184,7 @@ impl Transport for StdTransport {
 
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.socket();
-        // Where we have given up, the peer need not go first.
-        if self.given_up.load(Ordering::Relaxed) || socket.is_gone() {
+        if socket.is_gone() {
             return Poll::Ready(());
         }
         if !socket.waiting.register(Interest::Gone, cx.waker()) {

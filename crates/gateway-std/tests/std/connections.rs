@@ -67,8 +67,11 @@ fn the_idle_make_room() {
 
 #[test]
 fn unfinished_heads_make_room_even_when_they_have_it_all() {
-    let running = Running::start(server().max_connections(8), path);
-    let mut slow: Vec<_> = (0..8).map(|_| running.connect()).collect();
+    let server = server().max_connections(8);
+    // Whoever lingers does so for longer than the test.
+    let timeouts = Timeouts { drain: 100 * LONG, ..server.current_timeouts().clone() };
+    let running = Running::start(server.timeouts(timeouts), path);
+    let mut slow: Vec<_> = (0..16).map(|_| running.connect()).collect();
     for peer in &mut slow {
         peer.send("GET / HTTP/1.1\r\nHost: te");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_core::http::StatusCode;
 use gateway_core::{Environ, ErrorStream, Reply, ServerError, StartResponse, run};
+use gateway_tokio::Timeouts;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
@@ -53,6 +54,23 @@ fn a_newcomer_takes_the_place_of_one_who_idles() {
     let mut newcomer = server.connect();
     assert_eq!(newcomer.get("/").status, 200);
     assert!(idle[0].ends(), "the one that idled longest");
+}
+
+#[test]
+fn unfinished_heads_make_room_without_lingering() {
+    let server = server().max_connections(8);
+    // Whoever lingers does so for longer than the test.
+    let drain = Duration::from_secs(10_000);
+    let timeouts = Timeouts { drain, ..server.current_timeouts().clone() };
+    let server = start(server.timeouts(timeouts), path);
+    let mut slow: Vec<_> = (0..16).map(|_| server.connect()).collect();
+    for peer in &mut slow {
+        peer.send("GET / HTTP/1.1\r\nHost: te");
+    }
+    assert_eq!(server.connect().get("/healthy").status, 200);
+    let told = slow[0].answer().unwrap();
+    assert_eq!(told.status, 503, "{}", told.head);
+    assert!(slow[0].ends());
 }
 
 #[test]
