@@ -84,7 +84,7 @@ impl Settings {
 
     /// How many connections are served at a time: what the operator has set, even if descriptors may
     /// run out then, or else `default`, or what `descriptors` allows now if that is less.
-    pub fn max_connections(&self, default: usize, descriptors: Descriptors) -> usize {
+    pub fn connections(&self, default: usize, descriptors: Descriptors) -> usize {
         self.max_connections.unwrap_or_else(|| default.min(descriptors.connections()))
     }
 
@@ -223,10 +223,10 @@ mod tests {
         // So many that hardly a limit allows two connections.
         let each = Descriptors::each(u32::MAX);
         let mut settings = Settings::default();
-        assert_eq!(settings.max_connections(512, each), each.connections().min(512));
-        assert_eq!(settings.max_connections(1, Descriptors::each(1)), 1);
+        assert_eq!(settings.connections(512, each), each.connections().min(512));
+        assert_eq!(settings.connections(1, Descriptors::each(1)), 1);
         settings.max_connections = Some(1_000);
-        assert_eq!(settings.max_connections(512, each), 1_000);
+        assert_eq!(settings.connections(512, each), 1_000);
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl Server for StdServer {
         self.shared.set_tick(tick(&self.settings.timeouts));
         let service = self.settings.service(app);
         DESCRIPTORS.raise_limit(self.settings.max_connections.unwrap_or(MAX_CONNECTIONS));
-        let max = self.settings.max_connections(MAX_CONNECTIONS, DESCRIPTORS);
+        let max = self.settings.connections(MAX_CONNECTIONS, DESCRIPTORS);
         let per_address = self.settings.max_connections_per_address;
         let infos = self.listeners.iter().map(|listener| info(listener, &self.settings)).collect();
         let acceptor = Acceptor::new(

@@ -261,7 +261,7 @@ impl TokioServer {
         runtime: Runtime,
         app: Arc<dyn Application>,
     ) -> (Arc<Heart>, Listener) {
-        let max = self.settings.max_connections(CONNECTIONS, DESCRIPTORS);
+        let max = self.settings.connections(CONNECTIONS, DESCRIPTORS);
         let workers = Workers::new(self.workers, self.worker_queue, max, workers::IDLE, runtime);
         let info = self.info();
         (Heart::new(&self.settings, info, max, reactors, workers, app), self.listener)
