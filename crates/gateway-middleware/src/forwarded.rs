@@ -2,15 +2,14 @@
 
 mod node;
 mod standard;
+mod trusted;
 mod x;
-
-use std::net::IpAddr;
 
 use gateway_core::http::uri::Authority;
 use gateway_core::{Address, Application, Environ, IntoApplication, Reply, StartResponse};
-use ipnet::IpNet;
 
 use node::Node;
+pub use trusted::{InvalidNetwork, TrustedProxy};
 
 /// The fields in which proxies say what they know. One choice, and not both: a proxy that writes one
 /// kind passes on the other as the peer sent it.
@@ -32,6 +31,10 @@ pub enum ForwardedFields {
 /// so on. The first address that is not trusted is the client's, and whatever stands left of it may
 /// be invented. Scheme and authority are those that the last proxy believed has seen. Nobody is
 /// trusted who is not listed.
+///
+/// A proxy that is trusted has to set every field of the kind that is read, or to remove it: what it
+/// passes on as it came is the client's word. And nobody may reach the application around it, from an
+/// address that is trusted.
 ///
 /// A proxy that does not tell the address (`unknown`, or an obfuscated one) makes it
 /// [`Address::Unnamed`]; an address without a port has the port 0. What cannot be read ends the
@@ -65,16 +68,7 @@ pub enum ForwardedFields {
 pub struct Forwarded<A> {
     app: A,
     fields: ForwardedFields,
-    networks: Vec<IpNet>,
-    unix: bool,
-}
-
-/// A network that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("`{network}` is neither an address nor a network; write 10.0.0.1, 10.0.0.0/8 or fd00::/8")]
-pub struct InvalidNetwork {
-    /// As it was given.
-    pub network: String,
+    trusted: Vec<TrustedProxy>,
 }
 
 /// What one proxy says of the request that it got.
@@ -91,37 +85,34 @@ impl<A: Application> Forwarded<A> {
         app: impl IntoApplication<M, Application = A>,
         fields: ForwardedFields,
     ) -> Forwarded<A> {
-        Forwarded { app: app.into_application(), fields, networks: Vec::new(), unix: false }
+        Forwarded { app: app.into_application(), fields, trusted: Vec::new() }
     }
 
     /// Believes the proxies with an address in `network`: one address, or an address with the length
-    /// of its prefix.
+    /// of its prefix; or, if it is `unix`, whoever connects by a Unix socket.
     ///
     /// # Errors
     ///
-    /// [`InvalidNetwork`] if it is neither.
-    pub fn trust(mut self, network: &str) -> Result<Forwarded<A>, InvalidNetwork> {
-        let address = network.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-        let parsed = address.or_else(|_| network.parse::<IpNet>());
-        let invalid = |_| InvalidNetwork { network: network.to_owned() };
-        self.networks.push(parsed.map_err(invalid)?);
-        Ok(self)
+    /// [`InvalidNetwork`] if it is nothing of these.
+    pub fn trust(self, network: &str) -> Result<Forwarded<A>, InvalidNetwork> {
+        Ok(self.trust_all([network.parse()?]))
     }
 
     /// Believes whoever connects by a Unix socket.
     #[must_use]
     pub fn trust_unix(self) -> Forwarded<A> {
-        Forwarded { unix: true, ..self }
+        self.trust_all([TrustedProxy::UNIX])
+    }
+
+    /// Believes all of `proxies`, which have been read before, as from a configuration.
+    #[must_use]
+    pub fn trust_all(mut self, proxies: impl IntoIterator<Item = TrustedProxy>) -> Forwarded<A> {
+        self.trusted.extend(proxies);
+        self
     }
 
     fn trusts(&self, address: &Address) -> bool {
-        match address.inet() {
-            Some(address) => {
-                let ip = address.ip().to_canonical();
-                self.networks.iter().any(|network| network.contains(&ip))
-            }
-            None => self.unix,
-        }
+        self.trusted.iter().any(|proxy| proxy.is_at(address))
     }
 
     fn apply(&self, environ: &mut Environ) {

@@ -113,7 +113,7 @@ pub use decompression::Decompression;
 #[cfg(feature = "development-page")]
 pub use development_page::DevelopmentPage;
 #[cfg(feature = "forwarded")]
-pub use forwarded::{Forwarded, ForwardedFields, InvalidNetwork};
+pub use forwarded::{Forwarded, ForwardedFields, InvalidNetwork, TrustedProxy};
 #[cfg(feature = "method-override")]
 pub use method_override::{MethodOverride, OriginalMethod};
 #[cfg(feature = "metrics")]

@@ -136,7 +136,9 @@ fn a_unix_socket_is_trusted_where_it_is_said() {
         request.header("x-forwarded-for", "192.0.2.1").send().text()
     };
     assert_eq!(text(app()), "unnamed http localhost");
+    assert_eq!(text(app().trust("0.0.0.0/0").expect("a network")), "unnamed http localhost");
     assert_eq!(text(app().trust_unix()), "192.0.2.1:0 http localhost");
+    assert_eq!(text(app().trust("unix").expect("a proxy")), "192.0.2.1:0 http localhost");
 }
 
 #[test]
