@@ -9,4 +9,10 @@ mod backlog;
 pub mod console;
 #[cfg(any(feature = "std", feature = "tokio"))]
 #[doc(hidden)]
+pub mod limits;
+#[cfg(any(feature = "std", feature = "tokio"))]
+#[doc(hidden)]
 pub mod runner;
+#[cfg(any(feature = "std", feature = "tokio"))]
+#[doc(hidden)]
+pub mod stop;

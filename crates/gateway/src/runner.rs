@@ -2,23 +2,24 @@
 //! others, and not stable.
 
 use std::fs::File;
-use std::io;
 use std::net::TcpListener;
+use std::num::ParseIntError;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
-use std::{env, thread};
+use std::str::FromStr;
+use std::sync::LazyLock;
+use std::{env, io};
 
-use gateway_core::{Application, BoxError, Handle, IntoApplication, Server, ServerError, Stopped};
+use gateway_core::{Application, BoxError, IntoApplication, Server, ServerError};
+use gateway_middleware::{
+    AccessLines, AccessLog, Forwarded, ForwardedFields, LogFormat, Trace, TrustedProxy,
+};
 use rustix::process::{Pid, Signal, getppid, kill_process};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::console;
-use gateway_middleware::{AccessLines, AccessLog, LogFormat, Trace};
+use crate::limits::{ConnectionLimits, Limited};
+use crate::stop::{LaunchError, launch};
 
 /// The variables by which `gateway run` tells a runner what to do. The socket is standard input.
 pub mod variables {
@@ -30,16 +31,15 @@ pub mod variables {
     pub const LOG: &str = "GATEWAY_RUNNER_LOG";
     /// `true` or `false`.
     pub const TRACE: &str = "GATEWAY_RUNNER_TRACE";
+    /// How many connections, or nothing.
+    pub const MAX_CONNECTIONS: &str = "GATEWAY_RUNNER_MAX_CONNECTIONS";
+    /// How many of one address, or nothing.
+    pub const MAX_CONNECTIONS_PER_ADDRESS: &str = "GATEWAY_RUNNER_MAX_CONNECTIONS_PER_ADDRESS";
+    /// Proxies with commas between them, or nothing.
+    pub const TRUSTED_PROXY: &str = "GATEWAY_RUNNER_TRUSTED_PROXY";
+    /// `x-forwarded` or `forwarded`.
+    pub const TRUSTED_FIELDS: &str = "GATEWAY_RUNNER_TRUSTED_FIELDS";
 }
-
-/// How long requests may take to finish after a signal.
-pub const GRACE: Duration = Duration::from_secs(25);
-
-/// How long the server may take to end once the grace is over.
-const OVERTIME: Duration = Duration::from_secs(3);
-
-/// How long the server may take to end at once.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What `gateway run` can name. `Marker` only keeps the implementations apart.
 #[diagnostic::on_unimplemented(
@@ -136,93 +136,24 @@ pub fn observed(
     app
 }
 
-/// Why a server did not serve.
-#[derive(Debug)]
-pub enum LaunchError {
-    /// The server says so.
-    Server(ServerError),
-    /// What the system did not do, and why.
-    Io(&'static str, io::Error),
-}
-
-/// Serves `app` until signals stop it; `ready` is called when signals are heard and peers may come.
-///
-/// # Errors
-///
-/// If there are no signals or threads to be had, and those of the server.
-pub fn launch(
-    server: impl Server,
+/// `app`, which sees the client where one of `proxies` says in `fields` who that is. Nothing that
+/// looks at addresses is to be outside of it.
+pub fn believing(
     app: Box<dyn Application>,
-    verbose: bool,
-    ready: impl FnOnce(),
-) -> Result<ExitCode, LaunchError> {
-    let code = stop_on_signals(server.handle(), verbose)
-        .map_err(|source| LaunchError::Io("listen to signals", source))?;
-    ready();
-    let stopped = gateway_core::run(server, app);
-    console::finish_access_lines();
-    let stopped = stopped.map_err(LaunchError::Server)?;
-    if verbose || stopped != Stopped::default() {
-        console::last_note(stopped);
+    proxies: Vec<TrustedProxy>,
+    fields: ForwardedFields,
+) -> Box<dyn Application> {
+    if proxies.is_empty() {
+        return app;
     }
-    Ok(ExitCode::from(code.load(Ordering::Relaxed)))
+    Box::new(Forwarded::new(app, fields).trust_all(proxies))
 }
 
-/// The exit code is 0, or 128 and the signal's number after a second signal.
-fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let code = Arc::new(AtomicU8::new(0));
-    let ended = Arc::clone(&code);
-    let wait = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_none() {
-            return;
-        }
-        handle.shutdown(GRACE);
-        end_in_any_case();
-        if verbose {
-            say_stopping();
-        }
-        let Some(second) = signals.next() else { return };
-        let second = u8::try_from(128 + second).unwrap_or(1);
-        ended.store(second, Ordering::Relaxed);
-        handle.shutdown(Duration::ZERO);
-        // Usually the process is gone before; but nothing that hangs may keep it.
-        thread::sleep(AT_ONCE);
-        console::finish_access_lines();
-        std::process::exit(second.into());
-    };
-    thread::Builder::new().name("signals".into()).spawn(wait)?;
-    Ok(code)
-}
-
-/// Ends the process when the server has not, though the grace is over: an application holds the
-/// thread that the server itself needs.
-fn end_in_any_case() {
-    let wait = || {
-        thread::sleep(GRACE + OVERTIME);
-        console::finish_access_lines();
-        console::last_note("stopped; the application does not give back the server's own thread");
-        std::process::exit(0);
-    };
-    // Without a thread, a second signal is left.
-    let _ = thread::Builder::new().name("end".into()).spawn(wait);
-}
-
-/// Says what the first signal began.
-pub fn say_stopping() {
-    let seconds = GRACE.as_secs();
-    console::note(format_args!(
-        "Stopping; requests have {seconds} s to finish. Once more ends at once."
-    ));
-}
-
-fn run<M, S: Server>(
+fn run<M, S: Server + Limited>(
     app: impl Runnable<M>,
     tcp: impl FnOnce(TcpListener) -> Result<S, ServerError>,
     unix: impl FnOnce(UnixListener) -> Result<S, ServerError>,
 ) -> Result<ExitCode, BoxError> {
-    let variable = |name: &str| env::var(name).unwrap_or_default();
     let parent = variable(variables::PARENT).parse().ok().and_then(Pid::from_raw);
     let parent = parent.ok_or("this is started by `gateway run`, and not by hand")?;
     // Nobody is to be left behind, however the parent ends.
@@ -236,13 +167,25 @@ fn run<M, S: Server>(
         "unix" => unix(socket.into())?,
         _ => tcp(socket.into())?,
     };
+    let server = server.limited(ConnectionLimits {
+        connections: number(variables::MAX_CONNECTIONS)?,
+        per_address: number(variables::MAX_CONNECTIONS_PER_ADDRESS)?,
+    });
     let log = match variable(variables::LOG).as_str() {
         "common" => Some(LogFormat::Common),
         "combined" => Some(LogFormat::Combined),
         "json" => Some(LogFormat::Json),
         _ => None,
     };
+    let proxies = variable(variables::TRUSTED_PROXY);
+    let proxies = proxies.split(',').filter(|proxy| !proxy.is_empty()).map(TrustedProxy::from_str);
+    let proxies = proxies.collect::<Result<Vec<_>, _>>()?;
+    let fields = match variable(variables::TRUSTED_FIELDS).as_str() {
+        "forwarded" => ForwardedFields::Standard,
+        _ => ForwardedFields::X,
+    };
     let app = observed(app.application()?, log, variable(variables::TRACE) == "true");
+    let app = believing(app, proxies, fields);
     launch(server, app, false, || {
         // If the parent has gone, it tells so itself by a signal.
         let _ = kill_process(parent, Signal::USR1);
@@ -251,6 +194,14 @@ fn run<M, S: Server>(
         LaunchError::Server(error) => error.into(),
         LaunchError::Io(action, source) => format!("cannot {action}: {source}").into(),
     })
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+fn number(name: &str) -> Result<Option<usize>, ParseIntError> {
+    Some(variable(name)).filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()
 }
 
 /// The socket in its place would stay open when the server has closed its own handle.

@@ -176,7 +176,14 @@ fn it_explains_itself() {
     };
     assert_eq!(text(&["--version"]), format!("gateway {}\n", env!("CARGO_PKG_VERSION")));
     let help = text(&["serve", "--help"]);
-    for part in ["Examples:", "Where a value comes from:", "Exit codes:", "GATEWAY_PORT", "--404"] {
+    for part in [
+        "Examples:",
+        "Where a value comes from:",
+        "Behind a proxy:",
+        "Exit codes:",
+        "GATEWAY_PORT",
+        "--404",
+    ] {
         assert!(help.contains(part), "{part} is missing in {help}");
     }
     for (shell, part) in
@@ -186,9 +193,12 @@ fn it_explains_itself() {
     }
     assert!(text(&["man"]).contains(".TH gateway 1"));
     let page = text(&["man", "serve"]);
-    for part in
-        ["\\-\\-follow\\-symlinks", ".SH EXAMPLES\n.nf\n", ".SH EXIT CODES\n.nf\n0        done"]
-    {
+    for part in [
+        "\\-\\-follow\\-symlinks",
+        ".SH BEHIND A PROXY\n",
+        ".SH EXAMPLES\n.nf\n",
+        ".SH EXIT CODES\n.nf\n0        done",
+    ] {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
     let (line, code) = refusal(site.path(), &["man", "nothing"]);

@@ -61,6 +61,10 @@ fn every_flag_has_its_name_in_the_file() {
         port = 0
         bind = '127.0.0.1'
         server = 'tokio'
+        max-connections = 100
+        max-connections-per-address = 10
+        trusted-proxy = ['10.0.0.0/8', 'unix']
+        trusted-fields = 'x-forwarded'
         qr = false
         auth = 'ada:pw'
         spa = true
@@ -132,6 +136,9 @@ fn a_variable_that_is_wrong_is_named() {
         ("GATEWAY_DIR", ""),
         ("GATEWAY_LOG", "xml"),
         ("GATEWAY_HIDDEN", "maybe"),
+        ("GATEWAY_MAX_CONNECTIONS", "-1"),
+        ("GATEWAY_TRUSTED_PROXY", "localhost"),
+        ("GATEWAY_TRUSTED_PROXY", ""),
         ("GATEWAY_CONFIG", ""),
     ] {
         let said = said(&[(name, value)], &[]);

@@ -99,8 +99,25 @@ Output:
   The access log goes to standard output, everything else to standard error. Colours are for
   terminals only, and not where NO_COLOR is set.
 
+Behind a proxy:
+  With --trusted-proxy ADDRESS, requests from there have the client's address, scheme and host taken
+  from X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, and the access log and the
+  application see the client. The proxy has to set all three, or to remove those that it does not
+  set: what it passes on as it came is the client's word. In nginx, in one block:
+
+    proxy_set_header Host              $host;
+    proxy_set_header X-Forwarded-For   $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host  $host;
+
+  Let nobody reach the server around the proxy: whoever connects from a trusted address, or by a Unix
+  socket that is trusted, can claim to be anybody. Several proxies in a row are believed as far as
+  each is listed. Without --trusted-proxy nobody is believed.
+
 Signals:
-  Ctrl-C (SIGINT) and SIGTERM let requests finish for 25 seconds; a second one ends at once.
+  Ctrl-C (SIGINT) and SIGTERM let requests finish for 25 seconds; a second one ends at once. SIGHUP,
+  which comes when a terminal goes away, lets them finish as well; a second one changes nothing, and
+  nohup is respected.
 
 Exit codes:
   0        done, or stopped by a signal
@@ -152,6 +169,22 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_guide_has_nginx_set_the_same_fields() {
+        fn fields(text: &str) -> Vec<String> {
+            let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let lines = lines.filter(|words| words.first() == Some(&"proxy_set_header"));
+            lines.map(|words| words.join(" ")).collect()
+        }
+        let guide = include_str!("../../../../../docs/guides/operating.md");
+        let (_, guide) = guide.split_once("```nginx\n").expect("there is a configuration");
+        let (guide, _) = guide.split_once("```").expect("it ends");
+        let mut in_guide = fields(guide);
+        in_guide.retain(|line| line != "proxy_set_header Connection \"\";");
+        assert_eq!(fields(MORE), in_guide);
+        assert_eq!(in_guide.len(), 4);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gateway::runner::LaunchError;
+use gateway::stop::LaunchError;
 use gateway_core::ServerError;
 use gateway_static::StaticError;
 
@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     NotBuilt { flag: &'static str, reason: &'static str },
     #[error("--auth: {0}")]
     Auth(String),
+    #[error("--trusted-fields: nobody is believed yet; name the proxy with --trusted-proxy")]
+    NobodyTrusted,
     #[error("--bind: `{0}` has a port in it; write --bind {1} --port {2}")]
     PortInBind(String, String, u16),
     #[error("there is no subcommand `{0}`; see `gateway --help`")]
@@ -66,6 +68,7 @@ impl Failure {
             | Failure::NoPath { .. }
             | Failure::NotAnApplication { .. } => 5,
             Failure::Build(_) | Failure::Metadata { .. } => 6,
+            Failure::Server(ServerError::Setting { .. }) => 2,
             Failure::Server(_) | Failure::Io { .. } => 1,
             _ => 2,
         })
@@ -129,6 +132,10 @@ fn server_line(error: &ServerError) -> String {
             }
         }
         ServerError::Io { source, .. } => format!("{error}: {source}"),
+        // Each setting that the command passes on has a flag of the same name.
+        ServerError::Setting { setting, reason } => {
+            format!("--{}: {reason}", setting.replace('_', "-"))
+        }
         _ => error.to_string(),
     }
 }

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use gateway_middleware::LogFormat;
+use gateway::limits::ConnectionLimits;
+use gateway_connection::Settings;
+use gateway_middleware::{ForwardedFields, LogFormat, TrustedProxy};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+
+use crate::failure::Failure;
 
 /// The first that says something, field by field; a field that is not listed does not compile.
 macro_rules! or {
@@ -36,6 +40,31 @@ pub(crate) struct ServeOptions {
     /// The server: a thread for each connection, or Tokio [default: std]
     #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
     pub(crate) server: Option<ServerChoice>,
+
+    /// How many connections are served at a time; further ones wait [default: 512 on std; on tokio
+    /// 10000, or what the limit on descriptors allows]
+    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// How many of them may come from one address; further ones are closed at once. Not for behind a
+    /// proxy, where all have the proxy's [default: any number]
+    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// Believe this proxy, or those in this network, when it says who the client is; unix for
+    /// whoever connects by a Unix socket. May be repeated; see "Behind a proxy" [default: nobody]
+    #[arg(
+        long,
+        env = "GATEWAY_TRUSTED_PROXY",
+        value_name = "ADDRESS[/BITS]",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "proxies")]
+    pub(crate) trusted_proxy: Option<Vec<TrustedProxy>>,
+
+    /// The fields in which it says so: those that it writes itself [default: x-forwarded]
+    #[arg(long, env = "GATEWAY_TRUSTED_FIELDS", value_name = "FIELDS")]
+    pub(crate) trusted_fields: Option<FieldsChoice>,
 
     /// Show the address as a QR code
     #[arg(long, env = "GATEWAY_QR", value_name = "BOOL", num_args = 0..=1, require_equals = true,
@@ -157,6 +186,31 @@ pub(crate) struct RunOptions {
     #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
     pub(crate) server: Option<ServerChoice>,
 
+    /// How many connections are served at a time; further ones wait [default: 512 on std; on tokio
+    /// 10000, or what the limit on descriptors allows]
+    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// How many of them may come from one address; further ones are closed at once. Not for behind a
+    /// proxy, where all have the proxy's [default: any number]
+    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// Believe this proxy, or those in this network, when it says who the client is; unix for
+    /// whoever connects by a Unix socket. May be repeated; see "Behind a proxy" [default: nobody]
+    #[arg(
+        long,
+        env = "GATEWAY_TRUSTED_PROXY",
+        value_name = "ADDRESS[/BITS]",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "proxies")]
+    pub(crate) trusted_proxy: Option<Vec<TrustedProxy>>,
+
+    /// The fields in which it says so: those that it writes itself [default: x-forwarded]
+    #[arg(long, env = "GATEWAY_TRUSTED_FIELDS", value_name = "FIELDS")]
+    pub(crate) trusted_fields: Option<FieldsChoice>,
+
     /// Build and start the application anew when its sources change
     #[arg(long, env = "GATEWAY_RELOAD", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true",
@@ -183,7 +237,10 @@ pub(crate) struct RunOptions {
 impl RunOptions {
     /// What is said here, and for the rest what `fallback` says.
     pub(crate) fn or(self, fallback: RunOptions) -> RunOptions {
-        or!(RunOptions, self, fallback, { app, addr, server, reload, release, log, trace })
+        or!(RunOptions, self, fallback, {
+            app, addr, server, max_connections, max_connections_per_address, trusted_proxy,
+            trusted_fields, reload, release, log, trace,
+        })
     }
 }
 
@@ -191,7 +248,8 @@ impl ServeOptions {
     /// What is said here, and for the rest what `fallback` says.
     pub(crate) fn or(self, fallback: ServeOptions) -> ServeOptions {
         or!(ServeOptions, self, fallback, {
-            dir, port, bind, server, qr, auth, spa, not_found, index, cache, cors, charset, hidden,
+            dir, port, bind, server, max_connections, max_connections_per_address, trusted_proxy,
+            trusted_fields, qr, auth, spa, not_found, index, cache, cors, charset, hidden,
             follow_symlinks, no_listing, precompressed, compress, log, trace, upload,
             upload_limit, tls_cert, tls_key,
         })
@@ -227,6 +285,57 @@ impl LogChoice {
             LogChoice::Off => None,
         }
     }
+}
+
+/// Which fields proxies are believed in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FieldsChoice {
+    /// X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host
+    #[default]
+    XForwarded,
+    /// Forwarded (RFC 7239)
+    Forwarded,
+}
+
+impl From<FieldsChoice> for ForwardedFields {
+    fn from(choice: FieldsChoice) -> ForwardedFields {
+        match choice {
+            FieldsChoice::XForwarded => ForwardedFields::X,
+            FieldsChoice::Forwarded => ForwardedFields::Standard,
+        }
+    }
+}
+
+/// The fields in which `proxies` are believed.
+pub(crate) fn trusted_fields(
+    fields: Option<FieldsChoice>,
+    proxies: Option<&[TrustedProxy]>,
+) -> Result<FieldsChoice, Failure> {
+    match fields.is_some() && proxies.is_none_or(<[_]>::is_empty) {
+        true => Err(Failure::NobodyTrusted),
+        false => Ok(fields.unwrap_or_default()),
+    }
+}
+
+/// Both limits, after the servers' own look at them: theirs would come late, as a build is before it.
+pub(crate) fn connection_limits(
+    connections: Option<usize>,
+    per_address: Option<usize>,
+) -> Result<ConnectionLimits, Failure> {
+    let settings = Settings {
+        max_connections: connections,
+        max_connections_per_address: per_address,
+        ..Settings::default()
+    };
+    settings.validate()?;
+    Ok(ConnectionLimits { connections, per_address })
+}
+
+fn proxies<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<TrustedProxy>>, D::Error> {
+    let texts = one_or_many(from)?.unwrap_or_default();
+    let proxies = texts.iter().map(|text| text.parse());
+    proxies.collect::<Result<_, _>>().map(Some).map_err(D::Error::custom)
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {

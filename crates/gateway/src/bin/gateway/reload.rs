@@ -1,5 +1,6 @@
 //! The processes of an application: starts them, replaces them, and ends them.
 
+use std::os::raw::c_int;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus};
@@ -8,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use gateway::console;
-use gateway::runner::say_stopping;
+use gateway::stop::{self, Asked, Stopping, say_stopping};
 use notify::{RecursiveMode, Watcher};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1};
@@ -42,14 +43,14 @@ pub(crate) struct Supervisor {
     serving: Option<Child>,
     starting: Option<Child>,
     retiring: Vec<Child>,
-    stops: u32,
-    /// The last signal.
-    stopped_by: Signal,
+    stopping: Stopping,
+    /// The last signal that changed something.
+    stopped_by: c_int,
 }
 
 enum Event {
-    /// Whoever started us wants an end, by this signal.
-    Stop(Signal),
+    /// An end is asked for, by this signal.
+    Stop(c_int),
     /// The process that is starting serves.
     Ready,
     /// Some process has ended.
@@ -77,8 +78,8 @@ impl Supervisor {
             serving: None,
             starting: None,
             retiring: Vec::new(),
-            stops: 0,
-            stopped_by: Signal::TERM,
+            stopping: Stopping::default(),
+            stopped_by: SIGTERM,
         })
     }
 
@@ -119,7 +120,7 @@ impl Supervisor {
     fn change(&mut self) -> Result<Option<ExitCode>, Failure> {
         self.changed = true;
         // One at a time: what is on its way comes first.
-        if self.stops == 0 && !self.building && self.starting.is_none() {
+        if !self.stopping.has_begun() && !self.building && self.starting.is_none() {
             self.build()?;
         }
         Ok(None)
@@ -169,10 +170,10 @@ impl Supervisor {
     fn bury(&mut self) -> Option<ExitCode> {
         self.retiring.retain_mut(|child| ended(child).is_none());
         if self.starting.as_mut().and_then(ended).is_some_and(|_| self.starting.take().is_some()) {
-            if !self.reloading && self.stops == 0 {
+            if !self.reloading && !self.stopping.has_begun() {
                 return Some(ExitCode::FAILURE);
             }
-            if self.stops == 0 {
+            if !self.stopping.has_begun() {
                 console::error("the application ended before it served");
                 self.say_what_serves();
                 if self.changed {
@@ -182,10 +183,12 @@ impl Supervisor {
         }
         if let Some(status) = self.serving.as_mut().and_then(ended) {
             self.serving = None;
-            if self.stops > 1 && matches!(status.code(), Some(AT_ONCE_BY_INT | AT_ONCE_BY_TERM)) {
+            if self.stopping.is_urgent()
+                && matches!(status.code(), Some(AT_ONCE_BY_INT | AT_ONCE_BY_TERM))
+            {
                 return Some(at_once_by(self.stopped_by));
             }
-            if self.stops > 0 || !self.reloading {
+            if self.stopping.has_begun() || !self.reloading {
                 return Some(code(status));
             }
             console::error(format_args!("the application ended by itself: {status}"));
@@ -194,18 +197,21 @@ impl Supervisor {
         self.ended()
     }
 
-    fn stop(&mut self, by: Signal) -> Option<ExitCode> {
-        self.stops += 1;
-        self.stopped_by = by;
+    fn stop(&mut self, by: c_int) -> Option<ExitCode> {
         // Two that are the same count as one where the first has not been noticed yet.
-        let relayed = if self.stops == 1 { Signal::TERM } else { Signal::INT };
-        if self.stops == 1 {
-            say_stopping();
+        let relayed = match self.stopping.ask(by) {
+            Asked::Begin => Signal::TERM,
+            Asked::AtOnce => Signal::INT,
+            Asked::Nothing => return None,
+        };
+        self.stopped_by = by;
+        if relayed == Signal::TERM {
+            say_stopping(by);
         }
         self.start = None;
         self.runner.cancel();
         // Those that retire have had their first signal, and a second one would cut their requests.
-        let retiring = self.retiring.iter().filter(|_| self.stops > 1);
+        let retiring = self.retiring.iter().filter(|_| self.stopping.is_urgent());
         let processes = [&self.serving, &self.starting].into_iter().flatten().chain(retiring);
         processes.for_each(|child| signal(child, relayed));
         self.ended()
@@ -214,7 +220,7 @@ impl Supervisor {
     /// The exit code, if it is being stopped and nothing runs any more.
     fn ended(&self) -> Option<ExitCode> {
         let idle = self.serving.is_none() && self.starting.is_none() && self.retiring.is_empty();
-        (self.stops > 0 && idle && !self.building).then_some(ExitCode::SUCCESS)
+        (self.stopping.has_begun() && idle && !self.building).then_some(ExitCode::SUCCESS)
     }
 
     fn say_what_serves(&self) {
@@ -226,14 +232,13 @@ impl Supervisor {
 }
 
 fn listen(sender: Sender<Event>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGCHLD])?;
+    let mut signals = Signals::new(stop::signals().iter().chain(&[SIGUSR1, SIGCHLD]))?;
     let forward = move || {
         for signal in signals.forever() {
             let event = match signal {
                 SIGUSR1 => Event::Ready,
                 SIGCHLD => Event::Ended,
-                SIGINT => Event::Stop(Signal::INT),
-                _ => Event::Stop(Signal::TERM),
+                signal => Event::Stop(signal),
             };
             if sender.send(event).is_err() {
                 return;
@@ -291,8 +296,8 @@ fn ended(child: &mut Child) -> Option<ExitStatus> {
 }
 
 /// What a process ends with that was told to end at once.
-fn at_once_by(signal: Signal) -> ExitCode {
-    ExitCode::from(u8::try_from(128 + signal.as_raw()).unwrap_or(1))
+fn at_once_by(signal: c_int) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))
 }
 
 fn code(status: ExitStatus) -> ExitCode {

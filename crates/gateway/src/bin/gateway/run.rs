@@ -13,7 +13,7 @@ use gateway_connection::{Listener, ListenerSocket, SocketFile};
 use gateway_core::Address;
 
 use crate::failure::Failure;
-use crate::options::{LogChoice, RunOptions};
+use crate::options::{RunOptions, connection_limits, trusted_fields};
 use crate::package::Package;
 use crate::reload::Supervisor;
 use crate::runner::Runner;
@@ -21,13 +21,14 @@ use crate::runner::Runner;
 /// Builds an application and runs it until it is stopped.
 pub(crate) fn run(options: RunOptions) -> Result<ExitCode, Failure> {
     let (name, path) = application(options.app.as_deref())?;
+    let variables = variables_of(&options)?;
     let package = Arc::new(Package::find(name, path)?);
     // First of all, since to build takes longer than to find out that somebody listens there.
     let listener = Listener::bind(options.addr.as_deref().unwrap_or("127.0.0.1:8000"))?;
     let release = options.release == Some(true);
     let server = options.server.unwrap_or_default();
     let runner = Runner::generate(Arc::clone(&package), path, server, release)?;
-    let start = Start::new(listener, options.log.unwrap_or_default(), options.trace == Some(true));
+    let start = Start::new(listener, variables);
     let watched = (options.reload == Some(true)).then(|| package.sources.clone());
     Supervisor::new(runner, start, format!("{name}:{path}"))?.run(watched)
 }
@@ -46,6 +47,28 @@ fn application(text: Option<&str>) -> Result<(&str, &str), Failure> {
     }
 }
 
+/// What a runner is told. All variables are there, so that none comes from elsewhere.
+fn variables_of(options: &RunOptions) -> Result<Variables, Failure> {
+    let limits = connection_limits(options.max_connections, options.max_connections_per_address)?;
+    let fields = trusted_fields(options.trusted_fields, options.trusted_proxy.as_deref())?;
+    let number = |number: Option<usize>| number.map(|n| n.to_string()).unwrap_or_default();
+    let proxies = options.trusted_proxy.iter().flatten().map(ToString::to_string);
+    Ok(vec![
+        (variables::LOG, name(options.log.unwrap_or_default())),
+        (variables::TRACE, (options.trace == Some(true)).to_string()),
+        (variables::MAX_CONNECTIONS, number(limits.connections)),
+        (variables::MAX_CONNECTIONS_PER_ADDRESS, number(limits.per_address)),
+        (variables::TRUSTED_PROXY, proxies.collect::<Vec<_>>().join(",")),
+        (variables::TRUSTED_FIELDS, name(fields)),
+    ])
+}
+
+type Variables = Vec<(&'static str, String)>;
+
+fn name(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 /// How processes of the application are started. Each gets the listening socket, which stays open
 /// here, so nobody is refused between two of them.
 #[derive(Debug)]
@@ -54,21 +77,19 @@ pub(crate) struct Start {
     pub(crate) address: Address,
     socket: OwnedFd,
     kind: &'static str,
-    log: String,
-    trace: bool,
+    variables: Variables,
     _file: Option<SocketFile>,
 }
 
 impl Start {
-    fn new(listener: Listener, log: LogChoice, trace: bool) -> Start {
+    fn new(listener: Listener, variables: Variables) -> Start {
         let address = listener.local_addr();
         let (socket, file) = listener.split();
         let (socket, kind) = match socket {
             ListenerSocket::Tcp(socket) => (OwnedFd::from(socket), "tcp"),
             ListenerSocket::Unix(socket) => (OwnedFd::from(socket), "unix"),
         };
-        let log = log.to_possible_value().map(|value| value.get_name().to_owned());
-        Start { address, socket, kind, log: log.unwrap_or_default(), trace, _file: file }
+        Start { address, socket, kind, variables, _file: file }
     }
 
     /// Starts `program`.
@@ -77,8 +98,7 @@ impl Start {
             .stdin(Stdio::from(self.socket.try_clone()?))
             .env(variables::PARENT, process::id().to_string())
             .env(variables::SOCKET, self.kind)
-            .env(variables::LOG, &self.log)
-            .env(variables::TRACE, self.trace.to_string())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             // A Ctrl-C is for us, who pass it on.
             .process_group(0)
             .spawn()

@@ -4,7 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gateway::runner::{launch, observed};
+use gateway::limits::Limited;
+use gateway::runner::{believing, observed};
+use gateway::stop::launch;
 use gateway_core::{Application, Server};
 use gateway_middleware::BasicAuth;
 use gateway_static::{StaticFiles, StaticFilesBuilder};
@@ -14,18 +16,21 @@ use gateway_tokio::TokioServer;
 use crate::auth::Credentials;
 use crate::banner;
 use crate::failure::Failure;
-use crate::options::{ServeOptions, ServerChoice};
+use crate::options::{ServeOptions, ServerChoice, connection_limits, trusted_fields};
 use gateway::console;
 
 /// Serves the files of a directory until it is stopped.
 pub(crate) fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     refuse_what_is_not_built(&options)?;
+    let limits = connection_limits(options.max_connections, options.max_connections_per_address)?;
     let dir = options.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let app = application(&dir, &options)?;
     let address = address(&options)?;
     match options.server.unwrap_or_default() {
-        ServerChoice::Std => start(StdServer::bind(address)?, app, &dir, &options),
-        ServerChoice::Tokio => start(TokioServer::bind(address)?, app, &dir, &options),
+        ServerChoice::Std => start(StdServer::bind(address)?.limited(limits), app, &dir, &options),
+        ServerChoice::Tokio => {
+            start(TokioServer::bind(address)?.limited(limits), app, &dir, &options)
+        }
     }
 }
 
@@ -81,6 +86,7 @@ fn address(options: &ServeOptions) -> Result<String, Failure> {
 
 /// The files with everything around them that was asked for.
 fn application(dir: &Path, options: &ServeOptions) -> Result<Box<dyn Application>, Failure> {
+    let fields = trusted_fields(options.trusted_fields, options.trusted_proxy.as_deref())?;
     let files = files(dir, options).build()?;
     let app: Box<dyn Application> = match &options.auth {
         Some(text) => {
@@ -90,7 +96,8 @@ fn application(dir: &Path, options: &ServeOptions) -> Result<Box<dyn Application
         None => Box::new(files),
     };
     let log = options.log.unwrap_or_default().format();
-    Ok(observed(app, log, options.trace == Some(true)))
+    let app = observed(app, log, options.trace == Some(true));
+    Ok(believing(app, options.trusted_proxy.clone().unwrap_or_default(), fields.into()))
 }
 
 fn files(dir: &Path, options: &ServeOptions) -> StaticFilesBuilder {
