@@ -194,9 +194,12 @@ mod tests {
         backlog.drain(Duration::ZERO);
         open.send(()).unwrap();
         assert_eq!(told.recv_timeout(LONG).unwrap(), lost as u64);
-        backlog.write_all(b"last\n").unwrap();
-        for _ in 0..kept {
+        for number in 0..kept {
             assert_eq!(reached.recv_timeout(LONG).unwrap(), line);
+            if number == 0 {
+                // Not before: until they have been taken there is no room.
+                backlog.write_all(b"last\n").unwrap();
+            }
             open.send(()).unwrap();
         }
         assert_eq!(reached.recv_timeout(LONG).unwrap(), b"last\n");
