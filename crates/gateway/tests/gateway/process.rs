@@ -106,11 +106,22 @@ impl Server {
         self.out = lines(self.child.stdout.take().expect("piped, and not read yet"));
     }
 
-    /// The next line on standard error that has `text` in it.
+    /// The next line on standard error that has `text` in it, before which there may be a build.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
+        self.wait_as_long_as(PATIENCE_WITH_BUILDS, text)
+    }
+
+    /// The same where nothing is built.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, text: &str) -> String {
+        self.wait_as_long_as(PATIENCE, text)
+    }
+
+    #[track_caller]
+    fn wait_as_long_as(&mut self, patience: Duration, text: &str) -> String {
         loop {
-            let line = match self.err.recv_timeout(PATIENCE_WITH_BUILDS) {
+            let line = match self.err.recv_timeout(patience) {
                 Ok(line) => line,
                 Err(error) => panic!("{text:?} was not said ({error}), but: {}", self.said),
             };

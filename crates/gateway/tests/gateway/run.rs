@@ -204,7 +204,7 @@ fn an_application_that_holds_the_servers_thread_does_not_keep_it_from_ending() {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     server.wait_for("called");
     server.signal(Signal::TERM);
-    server.wait_for("stopped; the application does not give back the server's own thread");
+    server.hear("stopped; the application does not give back the server's own thread");
     let (code, _, err) = server.end();
     assert_eq!(code, Some(0), "{err}");
 }

@@ -41,8 +41,8 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
     pub(crate) server: Option<ServerChoice>,
 
-    /// How many connections are served at a time; further ones wait [default: 512 on std; on tokio
-    /// 10000, or what the limit on descriptors allows]
+    /// How many connections are served at a time; further ones wait [default: 512 on std and
+    /// 10000 on tokio, or what the limit on descriptors allows]
     #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
 
@@ -186,8 +186,8 @@ pub(crate) struct RunOptions {
     #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
     pub(crate) server: Option<ServerChoice>,
 
-    /// How many connections are served at a time; further ones wait [default: 512 on std; on tokio
-    /// 10000, or what the limit on descriptors allows]
+    /// How many connections are served at a time; further ones wait [default: 512 on std and
+    /// 10000 on tokio, or what the limit on descriptors allows]
     #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
     pub(crate) max_connections: Option<usize>,
 
