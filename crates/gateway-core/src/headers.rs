@@ -1,5 +1,6 @@
 //! Request header fields, kept as they came.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
@@ -196,20 +197,13 @@ impl Headers {
 
     /// The map, which is not kept: what is left has no fields.
     pub(crate) fn take(&mut self, kept: Option<&RequestFields>) -> HeaderMap {
-        match self.0.take() {
-            None => {
-                self.0 = OnceLock::from(None);
-                to_map(kept)
-            }
-            Some(own) => {
-                self.0 = OnceLock::from(None);
-                let Some(own) = own else { return HeaderMap::new() };
+        match mem::replace(&mut self.0, OnceLock::from(None)).into_inner() {
+            None => to_map(kept),
+            Some(None) => HeaderMap::new(),
+            Some(Some(own)) => {
                 let Own { mut fields, shown } = *own;
-                fields
-                    .as_mut()
-                    .and_then(RequestFields::take_map)
-                    .or(shown.into_inner())
-                    .unwrap_or_else(|| to_map(fields.as_ref().or(kept)))
+                let map = fields.as_mut().and_then(RequestFields::take_map).or(shown.into_inner());
+                map.unwrap_or_else(|| to_map(fields.as_ref().or(kept)))
             }
         }
     }

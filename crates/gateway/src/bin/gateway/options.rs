@@ -20,218 +20,194 @@ macro_rules! or {
     };
 }
 
-/// What `gateway serve` can be told. Nothing is filled in yet: defaults come last.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct ServeOptions {
-    /// The directory [default: the current one]
-    #[arg(env = "GATEWAY_DIR", value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
+/// The options of a command, with those of every server on a network between its own. A struct of them
+/// would have to be flattened, and then serde no longer refuses what is unknown.
+macro_rules! options {
+    ($(#[$doc:meta])* $name:ident { $($before:tt)* } and { $($behind:tt)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct $name {
+            $($before)*
 
-    /// The port; 0 for any free one, which is printed [default: 8000]
-    #[arg(long, short, env = "GATEWAY_PORT", value_name = "PORT")]
-    pub(crate) port: Option<u16>,
+            /// The server: a thread for each connection, or Tokio [default: std]
+            #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
+            pub(crate) server: Option<ServerChoice>,
 
-    /// The address or name to listen on; 0.0.0.0 or :: for the network; or unix:PATH
-    /// [default: 127.0.0.1]
-    #[arg(long, short, env = "GATEWAY_BIND", value_name = "ADDRESS")]
-    pub(crate) bind: Option<String>,
+            /// How many connections are served at a time; further ones wait [default: 512 on std and
+            /// 10000 on tokio, or what the limit on descriptors allows]
+            #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
+            pub(crate) max_connections: Option<usize>,
 
-    /// The server: a thread for each connection, or Tokio [default: std]
-    #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
-    pub(crate) server: Option<ServerChoice>,
+            /// How many of them may come from one address; further ones are closed at once. Not for behind a
+            /// proxy, where all have the proxy's [default: any number]
+            #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+            pub(crate) max_connections_per_address: Option<usize>,
 
-    /// How many connections are served at a time; further ones wait [default: 512 on std and
-    /// 10000 on tokio, or what the limit on descriptors allows]
-    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
-    pub(crate) max_connections: Option<usize>,
+            /// Believe this proxy, or those in this network, when it says who the client is; unix for
+            /// whoever connects by a Unix socket. May be repeated; see "Behind a proxy" [default: nobody]
+            #[arg(
+                long,
+                env = "GATEWAY_TRUSTED_PROXY",
+                value_name = "ADDRESS[/BITS]",
+                value_delimiter = ','
+            )]
+            #[serde(deserialize_with = "proxies")]
+            pub(crate) trusted_proxy: Option<Vec<TrustedProxy>>,
 
-    /// How many of them may come from one address; further ones are closed at once. Not for behind a
-    /// proxy, where all have the proxy's [default: any number]
-    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
-    pub(crate) max_connections_per_address: Option<usize>,
+            /// The fields in which it says so: those that it writes itself [default: x-forwarded]
+            #[arg(long, env = "GATEWAY_TRUSTED_FIELDS", value_name = "FIELDS")]
+            pub(crate) trusted_fields: Option<FieldsChoice>,
 
-    /// Believe this proxy, or those in this network, when it says who the client is; unix for
-    /// whoever connects by a Unix socket. May be repeated; see "Behind a proxy" [default: nobody]
-    #[arg(
-        long,
-        env = "GATEWAY_TRUSTED_PROXY",
-        value_name = "ADDRESS[/BITS]",
-        value_delimiter = ','
-    )]
-    #[serde(deserialize_with = "proxies")]
-    pub(crate) trusted_proxy: Option<Vec<TrustedProxy>>,
+            /// The access log, on standard output [default: common]
+            #[arg(long, env = "GATEWAY_LOG", value_name = "FORMAT")]
+            pub(crate) log: Option<LogChoice>,
 
-    /// The fields in which it says so: those that it writes itself [default: x-forwarded]
-    #[arg(long, env = "GATEWAY_TRUSTED_FIELDS", value_name = "FIELDS")]
-    pub(crate) trusted_fields: Option<FieldsChoice>,
+            /// Show each request and response, like curl -v; bodies by size, credentials masked
+            #[arg(long, env = "GATEWAY_TRACE", value_name = "BOOL", num_args = 0..=1,
+                require_equals = true, default_missing_value = "true",
+                value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+            pub(crate) trace: Option<bool>,
 
-    /// Show the address as a QR code
-    #[arg(long, env = "GATEWAY_QR", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_parser = BoolishValueParser::new(),
-        hide_possible_values = true)]
-    pub(crate) qr: Option<bool>,
-
-    /// Ask for a user and a password: user:PASSWORD, user:@FILE or user:$VARIABLE. Others can see a
-    /// password that is in the command line
-    #[arg(long, env = "GATEWAY_AUTH", value_name = "USER:PASSWORD", hide_env_values = true)]
-    pub(crate) auth: Option<String>,
-
-    /// Answer with this page where a path names nothing, for applications that route in the browser
-    /// [without FILE: index.html]
-    #[arg(long, env = "GATEWAY_SPA", value_name = "FILE", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true")]
-    #[serde(deserialize_with = "text_or_bool")]
-    pub(crate) spa: Option<String>,
-
-    /// The page that is sent with a 404
-    #[arg(long = "404", env = "GATEWAY_404", value_name = "FILE")]
-    #[serde(rename = "404")]
-    pub(crate) not_found: Option<String>,
-
-    /// The index file of a directory, the first that is there [default: index.html]
-    #[arg(long, env = "GATEWAY_INDEX", value_name = "NAME", value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_many")]
-    pub(crate) index: Option<Vec<String>>,
-
-    /// The Cache-Control of files; for some only, '/PREFIX: VALUE'. May be repeated
-    #[arg(long, env = "GATEWAY_CACHE", value_name = "VALUE")]
-    #[serde(deserialize_with = "one_or_many")]
-    pub(crate) cache: Option<Vec<String>>,
-
-    /// Let scripts of these origins read, like https://app.example; * for all
-    #[arg(long, env = "GATEWAY_CORS", value_name = "ORIGIN", value_delimiter = ',')]
-    #[serde(deserialize_with = "one_or_many")]
-    pub(crate) cors: Option<Vec<String>>,
-
-    /// The charset that text is said to have; none to say nothing [default: utf-8]
-    #[arg(long, env = "GATEWAY_CHARSET", value_name = "NAME")]
-    pub(crate) charset: Option<String>,
-
-    /// Serve names that begin with a dot
-    #[arg(long, env = "GATEWAY_HIDDEN", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) hidden: Option<bool>,
-
-    /// Follow symbolic links out of the directory
-    #[arg(long, env = "GATEWAY_FOLLOW_SYMLINKS", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) follow_symlinks: Option<bool>,
-
-    /// Do not list directories
-    #[arg(long, env = "GATEWAY_NO_LISTING", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) no_listing: Option<bool>,
-
-    /// Send NAME.br, NAME.zst or NAME.gz in place of NAME to those who accept it
-    #[arg(long, env = "GATEWAY_PRECOMPRESSED", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) precompressed: Option<bool>,
-
-    /// Compress on the fly, with brotli or gzip
-    #[arg(long, env = "GATEWAY_COMPRESS", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) compress: Option<bool>,
-
-    /// The access log, on standard output [default: common]
-    #[arg(long, env = "GATEWAY_LOG", value_name = "FORMAT")]
-    pub(crate) log: Option<LogChoice>,
-
-    /// Show each request and response, like curl -v; bodies by size, credentials masked
-    #[arg(long, env = "GATEWAY_TRACE", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) trace: Option<bool>,
-
-    /// Let files be uploaded into the directories, by the form of a listing, curl -T or curl -F
-    #[arg(long, env = "GATEWAY_UPLOAD", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) upload: Option<bool>,
-
-    /// How much one upload may have, all files of a form together: a number of bytes, or like 500MB
-    /// or 4GiB [default: 1GiB]
-    #[arg(long, env = "GATEWAY_UPLOAD_LIMIT", value_name = "SIZE", value_parser = bytes)]
-    #[serde(deserialize_with = "number_or_size")]
-    pub(crate) upload_limit: Option<u64>,
-
-    /// Reserved for TLS: not built yet
-    #[arg(long, env = "GATEWAY_TLS_CERT", value_name = "FILE")]
-    pub(crate) tls_cert: Option<PathBuf>,
-
-    /// Reserved for TLS: not built yet
-    #[arg(long, env = "GATEWAY_TLS_KEY", value_name = "FILE")]
-    pub(crate) tls_key: Option<PathBuf>,
+            $($behind)*
+        }
+    };
 }
 
-/// What `gateway run` can be told.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct RunOptions {
-    /// A package of this workspace, or the path to a crate; and the path in its library to a
-    /// function, a static, or a function that returns an application
-    #[arg(env = "GATEWAY_APP", value_name = "CRATE:PATH")]
-    pub(crate) app: Option<String>,
+options! {
+    /// What `gateway serve` can be told. Nothing is filled in yet: defaults come last.
+    ServeOptions {
+        /// The directory [default: the current one]
+        #[arg(env = "GATEWAY_DIR", value_name = "DIR")]
+        pub(crate) dir: Option<PathBuf>,
 
-    /// Where to listen, HOST:PORT or unix:PATH; port 0 is any free one [default: 127.0.0.1:8000]
-    #[arg(long, short, env = "GATEWAY_ADDR", value_name = "ADDRESS")]
-    pub(crate) addr: Option<String>,
+        /// The port; 0 for any free one, which is printed [default: 8000]
+        #[arg(long, short, env = "GATEWAY_PORT", value_name = "PORT")]
+        pub(crate) port: Option<u16>,
 
-    /// The server: a thread for each connection, or Tokio [default: std]
-    #[arg(long, env = "GATEWAY_SERVER", value_name = "NAME")]
-    pub(crate) server: Option<ServerChoice>,
+        /// The address or name to listen on; 0.0.0.0 or :: for the network; or unix:PATH
+        /// [default: 127.0.0.1]
+        #[arg(long, short, env = "GATEWAY_BIND", value_name = "ADDRESS")]
+        pub(crate) bind: Option<String>,
+    } and {
+        /// Show the address as a QR code
+        #[arg(long, env = "GATEWAY_QR", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+            default_missing_value = "true", value_parser = BoolishValueParser::new(),
+            hide_possible_values = true)]
+        pub(crate) qr: Option<bool>,
 
-    /// How many connections are served at a time; further ones wait [default: 512 on std and
-    /// 10000 on tokio, or what the limit on descriptors allows]
-    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
-    pub(crate) max_connections: Option<usize>,
+        /// Ask for a user and a password: user:PASSWORD, user:@FILE or user:$VARIABLE. Others can see a
+        /// password that is in the command line
+        #[arg(long, env = "GATEWAY_AUTH", value_name = "USER:PASSWORD", hide_env_values = true)]
+        pub(crate) auth: Option<String>,
 
-    /// How many of them may come from one address; further ones are closed at once. Not for behind a
-    /// proxy, where all have the proxy's [default: any number]
-    #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
-    pub(crate) max_connections_per_address: Option<usize>,
+        /// Answer with this page where a path names nothing, for applications that route in the browser
+        /// [without FILE: index.html]
+        #[arg(long, env = "GATEWAY_SPA", value_name = "FILE", num_args = 0..=1, require_equals = true,
+            default_missing_value = "true")]
+        #[serde(deserialize_with = "text_or_bool")]
+        pub(crate) spa: Option<String>,
 
-    /// Believe this proxy, or those in this network, when it says who the client is; unix for
-    /// whoever connects by a Unix socket. May be repeated; see "Behind a proxy" [default: nobody]
-    #[arg(
-        long,
-        env = "GATEWAY_TRUSTED_PROXY",
-        value_name = "ADDRESS[/BITS]",
-        value_delimiter = ','
-    )]
-    #[serde(deserialize_with = "proxies")]
-    pub(crate) trusted_proxy: Option<Vec<TrustedProxy>>,
+        /// The page that is sent with a 404
+        #[arg(long = "404", env = "GATEWAY_404", value_name = "FILE")]
+        #[serde(rename = "404")]
+        pub(crate) not_found: Option<String>,
 
-    /// The fields in which it says so: those that it writes itself [default: x-forwarded]
-    #[arg(long, env = "GATEWAY_TRUSTED_FIELDS", value_name = "FIELDS")]
-    pub(crate) trusted_fields: Option<FieldsChoice>,
+        /// The index file of a directory, the first that is there [default: index.html]
+        #[arg(long, env = "GATEWAY_INDEX", value_name = "NAME", value_delimiter = ',')]
+        #[serde(deserialize_with = "one_or_many")]
+        pub(crate) index: Option<Vec<String>>,
 
-    /// Build and start the application anew when its sources change
-    #[arg(long, env = "GATEWAY_RELOAD", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) reload: Option<bool>,
+        /// The Cache-Control of files; for some only, '/PREFIX: VALUE'. May be repeated
+        #[arg(long, env = "GATEWAY_CACHE", value_name = "VALUE")]
+        #[serde(deserialize_with = "one_or_many")]
+        pub(crate) cache: Option<Vec<String>>,
 
-    /// Build with optimizations
-    #[arg(long, env = "GATEWAY_RELEASE", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) release: Option<bool>,
+        /// Let scripts of these origins read, like https://app.example; * for all
+        #[arg(long, env = "GATEWAY_CORS", value_name = "ORIGIN", value_delimiter = ',')]
+        #[serde(deserialize_with = "one_or_many")]
+        pub(crate) cors: Option<Vec<String>>,
 
-    /// The access log, on standard output [default: common]
-    #[arg(long, env = "GATEWAY_LOG", value_name = "FORMAT")]
-    pub(crate) log: Option<LogChoice>,
+        /// The charset that text is said to have; none to say nothing [default: utf-8]
+        #[arg(long, env = "GATEWAY_CHARSET", value_name = "NAME")]
+        pub(crate) charset: Option<String>,
 
-    /// Show each request and response, like curl -v; bodies by size, credentials masked
-    #[arg(long, env = "GATEWAY_TRACE", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true",
-        value_parser = BoolishValueParser::new(), hide_possible_values = true)]
-    pub(crate) trace: Option<bool>,
+        /// Serve names that begin with a dot
+        #[arg(long, env = "GATEWAY_HIDDEN", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) hidden: Option<bool>,
+
+        /// Follow symbolic links out of the directory
+        #[arg(long, env = "GATEWAY_FOLLOW_SYMLINKS", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) follow_symlinks: Option<bool>,
+
+        /// Do not list directories
+        #[arg(long, env = "GATEWAY_NO_LISTING", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) no_listing: Option<bool>,
+
+        /// Send NAME.br, NAME.zst or NAME.gz in place of NAME to those who accept it
+        #[arg(long, env = "GATEWAY_PRECOMPRESSED", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) precompressed: Option<bool>,
+
+        /// Compress on the fly, with brotli or gzip
+        #[arg(long, env = "GATEWAY_COMPRESS", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) compress: Option<bool>,
+
+        /// Let files be uploaded into the directories, by the form of a listing, curl -T or curl -F
+        #[arg(long, env = "GATEWAY_UPLOAD", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) upload: Option<bool>,
+
+        /// How much one upload may have, all files of a form together: a number of bytes, or like 500MB
+        /// or 4GiB [default: 1GiB]
+        #[arg(long, env = "GATEWAY_UPLOAD_LIMIT", value_name = "SIZE", value_parser = bytes)]
+        #[serde(deserialize_with = "number_or_size")]
+        pub(crate) upload_limit: Option<u64>,
+
+        /// Reserved for TLS: not built yet
+        #[arg(long, env = "GATEWAY_TLS_CERT", value_name = "FILE")]
+        pub(crate) tls_cert: Option<PathBuf>,
+
+        /// Reserved for TLS: not built yet
+        #[arg(long, env = "GATEWAY_TLS_KEY", value_name = "FILE")]
+        pub(crate) tls_key: Option<PathBuf>,
+    }
+}
+
+options! {
+    /// What `gateway run` can be told.
+    RunOptions {
+        /// A package of this workspace, or the path to a crate; and the path in its library to a
+        /// function, a static, or a function that returns an application
+        #[arg(env = "GATEWAY_APP", value_name = "CRATE:PATH")]
+        pub(crate) app: Option<String>,
+
+        /// Where to listen, HOST:PORT or unix:PATH; port 0 is any free one [default: 127.0.0.1:8000]
+        #[arg(long, short, env = "GATEWAY_ADDR", value_name = "ADDRESS")]
+        pub(crate) addr: Option<String>,
+    } and {
+        /// Build and start the application anew when its sources change
+        #[arg(long, env = "GATEWAY_RELOAD", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) reload: Option<bool>,
+
+        /// Build with optimizations
+        #[arg(long, env = "GATEWAY_RELEASE", value_name = "BOOL", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true",
+            value_parser = BoolishValueParser::new(), hide_possible_values = true)]
+        pub(crate) release: Option<bool>,
+    }
 }
 
 impl RunOptions {
