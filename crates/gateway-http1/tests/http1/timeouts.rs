@@ -18,10 +18,11 @@ fn a_connection_that_says_nothing_is_closed_without_a_word() {
 #[test]
 fn the_first_head_has_ten_seconds_from_the_begin() {
     let mut world = World::new();
+    world.pass(seconds(1));
     for byte in b"GET / HTTP" {
         world.receive([*byte]);
         assert!(matches!(world.connection.next_event(), Ok(Event::NeedData)));
-        world.pass(Duration::from_millis(900));
+        world.pass(Duration::from_millis(800));
     }
     assert_eq!(world.time_out(seconds(1)), Timeout::Head, "no byte has renewed it");
     assert_eq!(world.error(), Error::HeadTimeout);
