@@ -96,11 +96,12 @@ impl Heart {
             () = self.look_after() => {}
             () = self.accept(&mut acceptor) => {}
         }
+        // Before nobody listens any more: what is answered after that says that it is the last.
+        self.raise(END);
         if stop.has_grace() {
             self.accept_waiting(&mut acceptor);
         }
         drop(acceptor);
-        self.raise(END);
         tokio::select! {
             biased;
             () = self.empty() => {}

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_core::http::StatusCode;
 use gateway_core::{
@@ -50,6 +50,14 @@ impl Running {
         Peer::new(stream)
     }
 
+    /// Waits until nobody listens. The system loses a connection that comes at the moment of the
+    /// listener's end and tries it again after a second, which is too long here.
+    pub(crate) fn closes(&self) {
+        const SOON: Duration = Duration::from_millis(20);
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        while !TcpStream::connect_timeout(&self.address, SOON).is_err_and(refused) {}
+    }
+
     /// Asks for `path` on a connection of its own, and tells the body.
     pub(crate) fn get(&self, path: &str) -> String {
         self.connect().get(path)
@@ -72,6 +80,18 @@ impl Drop for Running {
         if let Some(thread) = self.thread.take() {
             // Its panic is told by the thread itself.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Runs `round`, which tells a server to stop, until it was fast enough to prove something: its
+/// connections are spared for a second, which a busy machine may let pass.
+pub(crate) fn within_a_second(mut round: impl FnMut() -> io::Result<()>) {
+    loop {
+        let begin = Instant::now();
+        match round() {
+            Ok(()) => return,
+            Err(error) => assert!(begin.elapsed() >= Duration::from_secs(1), "{error}"),
         }
     }
 }

@@ -15,7 +15,7 @@ use gateway_core::{
 };
 use gateway_std::StdServer;
 
-use super::running::{LONG, Peer, Running, gate, ok, path, server};
+use super::running::{LONG, Peer, Running, gate, ok, path, server, within_a_second};
 
 #[test]
 fn a_stop_before_the_start_holds() {
@@ -45,37 +45,43 @@ fn idle_connections_and_unfinished_heads_are_not_waited_for() {
 /// A client may be between connecting and asking when a server is replaced by another one.
 #[test]
 fn who_has_just_connected_may_still_ask() {
-    let running = Running::start(server(), path);
-    let mut silent = running.connect();
-    let mut newcomer = running.connect();
-    // Both are accepted: this one is behind them in the backlog.
-    assert_eq!(running.get("/"), "/");
-    running.handle.shutdown(LONG);
-    while TcpStream::connect(running.address).is_ok() {}
-    newcomer.ask("/late");
-    let (head, body) = newcomer.response().expect("an answer");
-    assert_eq!(body, "/late");
-    assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
-    assert_eq!(silent.rest().expect("a clean end"), "");
-    assert_eq!(running.join(), Stopped::new(0, 0));
+    within_a_second(|| {
+        let running = Running::start(server(), path);
+        let mut silent = running.connect();
+        let mut newcomer = running.connect();
+        // Both are accepted: this one is behind them in the backlog.
+        assert_eq!(running.get("/"), "/");
+        running.handle.shutdown(LONG);
+        running.closes();
+        newcomer.ask("/late");
+        let (head, body) = newcomer.response()?;
+        assert_eq!(body, "/late");
+        assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
+        assert_eq!(silent.rest().expect("a clean end"), "");
+        assert_eq!(running.join(), Stopped::new(0, 0));
+        Ok(())
+    });
 }
 
 /// A busy proxy's next request may be on its way, and if it is a POST the proxy must not repeat it.
 #[test]
 fn who_was_just_answered_may_ask_again() {
-    let running = Running::start(server(), path);
-    let mut silent = running.connect();
-    assert_eq!(silent.get("/"), "/");
-    let mut busy = running.connect();
-    assert_eq!(busy.get("/"), "/");
-    running.handle.shutdown(LONG);
-    while TcpStream::connect(running.address).is_ok() {}
-    busy.ask("/again");
-    let (head, body) = busy.response().expect("an answer");
-    assert_eq!(body, "/again");
-    assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
-    assert_eq!(silent.rest().expect("a clean end"), "");
-    assert_eq!(running.join(), Stopped::new(0, 0));
+    within_a_second(|| {
+        let running = Running::start(server(), path);
+        let mut silent = running.connect();
+        assert_eq!(silent.get("/"), "/");
+        let mut busy = running.connect();
+        assert_eq!(busy.get("/"), "/");
+        running.handle.shutdown(LONG);
+        running.closes();
+        busy.ask("/again");
+        let (head, body) = busy.response()?;
+        assert_eq!(body, "/again");
+        assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
+        assert_eq!(silent.rest().expect("a clean end"), "");
+        assert_eq!(running.join(), Stopped::new(0, 0));
+        Ok(())
+    });
 }
 
 #[test]
@@ -86,7 +92,7 @@ fn a_request_in_flight_is_finished_and_told_to_close() {
     peer.ask("/hold");
     gate.wait_for_one();
     running.handle.shutdown(LONG);
-    while TcpStream::connect(running.address).is_ok() {}
+    running.closes();
     gate.let_one_go();
     let (head, body) = peer.response().expect("an answer");
     assert_eq!(body, "/hold");

@@ -6,7 +6,7 @@ use gateway_core::http::StatusCode;
 use gateway_core::{Disconnected, Environ, Reply, Server, StartResponse, run};
 use tokio::sync::Semaphore;
 
-use crate::support::{Peer, path, server, start};
+use crate::support::{Peer, path, server, start, within_a_second};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -143,40 +143,70 @@ fn a_server_may_be_stopped_before_it_serves() {
 /// A client may be between connecting and asking when a server is replaced by another one.
 #[test]
 fn who_has_just_connected_may_still_ask() {
-    let mut server = start(server().threads(2), path);
-    let [mut silent, mut newcomer, mut last] = [(); 3].map(|()| server.connect());
-    // All are accepted: this one was the last in the backlog.
-    assert_eq!(last.get("/").status, 200);
-    server.handle.shutdown(GRACE);
-    while server.is_listening() {}
-    newcomer.ask("/late");
-    let answer = newcomer.answer().unwrap();
-    assert_eq!(answer.body, b"/late");
-    assert!(answer.head.contains("connection: close"), "{}", answer.head);
-    assert!(silent.ends());
-    drop([silent, newcomer, last]);
-    let stopped = server.wait();
-    assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+    within_a_second(|| {
+        let mut server = start(server().threads(2), path);
+        let [mut silent, mut newcomer, mut last] = [(); 3].map(|()| server.connect());
+        // All are accepted: this one was the last in the backlog.
+        assert_eq!(last.get("/").status, 200);
+        server.handle.shutdown(GRACE);
+        server.closes();
+        newcomer.ask("/late");
+        let answer = newcomer.answer()?;
+        assert_eq!(answer.body, b"/late");
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        assert!(silent.ends());
+        drop([silent, newcomer, last]);
+        let stopped = server.wait();
+        assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+        Ok(())
+    });
+}
+
+/// Whoever finds nobody listening any more may rely on it, whatever reactor its connection is on.
+#[test]
+fn once_nobody_listens_no_answer_promises_another() {
+    for _ in 0..200 {
+        within_a_second(|| {
+            let server = start(server().threads(2), path);
+            let mut peers = [(); 2].map(|()| server.connect());
+            for peer in &mut peers {
+                assert_eq!(peer.get("/").status, 200);
+            }
+            server.handle.shutdown(GRACE);
+            server.closes();
+            for peer in &mut peers {
+                peer.ask("/last");
+            }
+            for peer in &mut peers {
+                let answer = peer.answer()?;
+                assert!(answer.head.contains("connection: close"), "{}", answer.head);
+            }
+            Ok(())
+        });
+    }
 }
 
 /// A busy proxy's next request may be on its way, and if it is a POST the proxy must not repeat it.
 #[test]
 fn who_was_just_answered_may_ask_again() {
-    let mut server = start(server().threads(2), path);
-    let [mut busy, mut silent] = [(); 2].map(|()| server.connect());
-    assert_eq!(silent.get("/").status, 200);
-    assert_eq!(busy.get("/").status, 200);
-    server.handle.shutdown(GRACE);
-    while server.is_listening() {}
-    busy.ask("/again");
-    let answer = busy.answer().unwrap();
-    assert_eq!(answer.body, b"/again");
-    assert!(answer.head.contains("connection: close"), "{}", answer.head);
-    assert!(busy.ends());
-    assert!(silent.ends());
-    drop([silent, busy]);
-    let stopped = server.wait();
-    assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+    within_a_second(|| {
+        let mut server = start(server().threads(2), path);
+        let [mut busy, mut silent] = [(); 2].map(|()| server.connect());
+        assert_eq!(silent.get("/").status, 200);
+        assert_eq!(busy.get("/").status, 200);
+        server.handle.shutdown(GRACE);
+        server.closes();
+        busy.ask("/again");
+        let answer = busy.answer()?;
+        assert_eq!(answer.body, b"/again");
+        assert!(answer.head.contains("connection: close"), "{}", answer.head);
+        assert!(busy.ends());
+        assert!(silent.ends());
+        drop([silent, busy]);
+        let stopped = server.wait();
+        assert_eq!((stopped.cut, stopped.left_running), (0, 0));
+        Ok(())
+    });
 }
 
 #[test]

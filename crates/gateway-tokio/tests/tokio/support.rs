@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_core::http::StatusCode;
 use gateway_core::{
@@ -45,6 +45,14 @@ impl Running {
         TcpStream::connect(self.address).is_ok()
     }
 
+    /// Waits until nobody listens. The system loses a connection that comes at the moment of the
+    /// listener's end and tries it again after a second, which is too long here.
+    pub(crate) fn closes(&self) {
+        const SOON: Duration = Duration::from_millis(20);
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        while !TcpStream::connect_timeout(&self.address, SOON).is_err_and(refused) {}
+    }
+
     /// Orders it to stop and waits until it has.
     pub(crate) fn stop(mut self, grace: Duration) -> Stopped {
         self.handle.shutdown(grace);
@@ -62,6 +70,18 @@ impl Drop for Running {
         self.handle.shutdown(Duration::ZERO);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+/// Runs `round`, which tells a server to stop, until it was fast enough to prove something: its
+/// connections are spared for a second, which a busy machine may let pass.
+pub(crate) fn within_a_second(mut round: impl FnMut() -> io::Result<()>) {
+    loop {
+        let begin = Instant::now();
+        match round() {
+            Ok(()) => return,
+            Err(error) => assert!(begin.elapsed() >= Duration::from_secs(1), "{error}"),
         }
     }
 }
