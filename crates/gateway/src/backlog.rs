@@ -38,8 +38,8 @@ struct Waiting {
 }
 
 impl Backlog {
-    /// Writes to `out` from a thread of its own. When it goes on after lines were lost, `tell` is
-    /// told how many.
+    /// Writes to `out` from a thread of its own. When there is room again after lines were lost, `tell`
+    /// is told how many.
     ///
     /// # Errors
     ///
@@ -99,17 +99,17 @@ impl Shared {
             lines.clear();
             mem::swap(&mut lines, &mut waiting.lines);
             waiting.writing = true;
+            let lost = mem::take(&mut waiting.lost);
             drop(waiting);
+            if lost > 0 {
+                tell(lost);
+            }
             let mut rest = &lines[..];
             while !rest.is_empty() {
                 let (some, others) = rest.split_at(whole_lines(rest));
                 // Whoever reads it may have gone, which is no reason not to serve.
                 let _ = out.write_all(some).and_then(|()| out.flush());
                 rest = others;
-            }
-            let lost = mem::take(&mut self.lock().lost);
-            if lost > 0 {
-                tell(lost);
             }
         }
     }
@@ -194,12 +194,10 @@ mod tests {
         backlog.drain(Duration::ZERO);
         open.send(()).unwrap();
         assert_eq!(told.recv_timeout(LONG).unwrap(), lost as u64);
-        for number in 0..kept {
+        // Whoever has been told finds room.
+        backlog.write_all(b"last\n").unwrap();
+        for _ in 0..kept {
             assert_eq!(reached.recv_timeout(LONG).unwrap(), line);
-            if number == 0 {
-                // Not before: until they have been taken there is no room.
-                backlog.write_all(b"last\n").unwrap();
-            }
             open.send(()).unwrap();
         }
         assert_eq!(reached.recv_timeout(LONG).unwrap(), b"last\n");

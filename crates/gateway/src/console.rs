@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use gateway_core::ErrorStream;
@@ -28,14 +28,21 @@ pub enum Style {
 /// Writes to standard error. Whoever started the command may have stopped to listen, which is no
 /// reason not to serve.
 pub fn note(text: impl Display) {
-    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let line = format!("{text}\n");
+    let _ = match NOTES.get() {
+        Some(backlog) => backlog.clone().write_all(line.as_bytes()),
+        None => io::stderr().lock().write_all(line.as_bytes()),
+    };
 }
 
-/// The same for a process that ends whether anybody listens or not.
-pub fn last_note(text: impl Display) {
-    if let Ok(mut backlog) = Backlog::new(io::stderr(), |_| ()) {
-        let _ = backlog.write_all(format!("{text}\n").as_bytes());
-        backlog.drain(LAST_LINES);
+/// From here on nobody waits until a [`note`] is read: neither a request nor the end of the process.
+/// What does not fit is lost. [`finish`] is for the last ones.
+pub fn keep_notes() {
+    let tell = |lost| note(format_args!("{lost} lines were lost: nobody read standard error"));
+    if may_block(io::stderr())
+        && let Ok(backlog) = Backlog::new(io::stderr(), tell)
+    {
+        let _ = NOTES.set(backlog);
     }
 }
 
@@ -58,28 +65,36 @@ pub fn output(bytes: &[u8]) -> io::Result<()> {
 /// Where the access log goes. It passes on at once what ends a line; but where a pipe, a socket or a
 /// terminal may keep it waiting, nobody waits for it, and what does not fit is lost.
 pub fn access_lines() -> Box<dyn Write + Send> {
-    match &*BACKLOG {
+    match &*ACCESS_LINES {
         Some(backlog) => Box::new(backlog.clone()),
         None => Box::new(io::stdout()),
     }
 }
 
-/// Waits until the access log is written, but not for ever: nobody may be there to read it.
-pub fn finish_access_lines() {
-    if let Some(backlog) = LazyLock::get(&BACKLOG).and_then(Option::as_ref) {
+/// Waits until everything is written, but not for ever: nobody may be there to read it.
+pub fn finish() {
+    let access_lines = LazyLock::get(&ACCESS_LINES).and_then(Option::as_ref);
+    for backlog in access_lines.into_iter().chain(NOTES.get()) {
         backlog.drain(LAST_LINES);
     }
 }
 
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+static NOTES: OnceLock<Backlog> = OnceLock::new();
+
 /// There is one standard output, so there is one of these. Without a thread, lines are written by
 /// whoever has ended the request.
-static BACKLOG: LazyLock<Option<Backlog>> = LazyLock::new(|| {
+static ACCESS_LINES: LazyLock<Option<Backlog>> = LazyLock::new(|| {
     let tell =
         |lost| note(format_args!("{lost} lines of the access log were lost: nobody read them"));
     may_block(io::stdout()).then(|| Backlog::new(io::stdout(), tell).ok()).flatten()
 });
+
+/// Where servers and applications complain.
+pub fn complaints() -> ErrorStream {
+    ErrorStream::new(|line: &str| note(line))
+}
 
 /// Where a trace goes: requests, responses and remarks have a colour each.
 pub fn trace_lines() -> ErrorStream {

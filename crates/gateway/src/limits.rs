@@ -1,4 +1,6 @@
-//! How many connections a server takes.
+//! What the command tells a server: how many connections it takes, and where it complains.
+
+use crate::console;
 
 /// What the operator says of it; `None` leaves the server its own default.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,7 +13,7 @@ pub struct ConnectionLimits {
 
 /// A server that can be told.
 pub trait Limited {
-    /// The server, told of `limits`.
+    /// The server, told of `limits`. It complains where the command prints.
     #[must_use]
     fn limited(self, limits: ConnectionLimits) -> Self;
 }
@@ -26,7 +28,7 @@ macro_rules! limited {
                 if let Some(connections) = limits.per_address {
                     self = self.max_connections_per_address(connections);
                 }
-                self
+                self.error_stream(console::complaints())
             }
         }
     };

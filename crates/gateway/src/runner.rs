@@ -212,8 +212,10 @@ fn take_standard_input() -> io::Result<OwnedFd> {
 }
 
 fn exit(outcome: Result<ExitCode, BoxError>) -> ExitCode {
-    outcome.unwrap_or_else(|error| {
+    let code = outcome.unwrap_or_else(|error| {
         console::error(error);
         ExitCode::FAILURE
-    })
+    });
+    console::finish();
+    code
 }

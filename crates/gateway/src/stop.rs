@@ -92,6 +92,7 @@ fn is_ignored(signal: c_int, status: &str) -> bool {
 }
 
 /// Serves `app` until signals stop it; `ready` is called when signals are heard and peers may come.
+/// What is said from then on waits for [`console::finish`].
 ///
 /// # Errors
 ///
@@ -104,12 +105,11 @@ pub fn launch(
 ) -> Result<ExitCode, LaunchError> {
     let code = stop_on_signals(server.handle(), verbose)
         .map_err(|source| LaunchError::Io("listen to signals", source))?;
+    console::keep_notes();
     ready();
-    let stopped = gateway_core::run(server, app);
-    console::finish_access_lines();
-    let stopped = stopped.map_err(LaunchError::Server)?;
+    let stopped = gateway_core::run(server, app).map_err(LaunchError::Server)?;
     if verbose || stopped != Stopped::default() {
-        console::last_note(stopped);
+        console::note(stopped);
     }
     Ok(ExitCode::from(code.load(Ordering::Relaxed)))
 }
@@ -125,11 +125,11 @@ fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
             match stopping.ask(signal) {
                 Asked::Nothing => {}
                 Asked::Begin => {
-                    handle.shutdown(GRACE);
-                    end_in_any_case();
                     if verbose {
                         say_stopping(signal);
                     }
+                    handle.shutdown(GRACE);
+                    end_in_any_case();
                 }
                 Asked::AtOnce => {
                     let exit = u8::try_from(128 + signal).unwrap_or(1);
@@ -137,7 +137,7 @@ fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
                     handle.shutdown(Duration::ZERO);
                     // Usually the process is gone before; but nothing that hangs may keep it.
                     thread::sleep(AT_ONCE);
-                    console::finish_access_lines();
+                    console::finish();
                     std::process::exit(exit.into());
                 }
             }
@@ -152,8 +152,8 @@ fn stop_on_signals(handle: Handle, verbose: bool) -> io::Result<Arc<AtomicU8>> {
 fn end_in_any_case() {
     let wait = || {
         thread::sleep(GRACE + OVERTIME);
-        console::finish_access_lines();
-        console::last_note("stopped; the application does not give back the server's own thread");
+        console::note("stopped; the application does not give back the server's own thread");
+        console::finish();
         std::process::exit(0);
     };
     // Without a thread, a further signal is left.

@@ -136,6 +136,38 @@ fn a_log_that_nobody_reads_stops_no_request_and_no_end() {
     }
 }
 
+/// A trace, and what servers and applications complain of, the command's own last words among them.
+#[test]
+fn standard_error_that_nobody_reads_stops_no_request_and_no_end() {
+    let site = site();
+    for name in ["std", "tokio"] {
+        let mut command = gateway(site.path());
+        let serve = ["serve", "--port=0", "--trace", "--log=off", "--server", name];
+        let server = Server::spawn_unheard(command.args(serve));
+        ask_for_much(&server);
+        server.signal(Signal::TERM);
+        let (code, ..) = server.end();
+        assert_eq!(code, Some(0), "{name}");
+    }
+    let tiny = Crate::new("tiny-complaints", COMPLAINTS);
+    for name in ["std", "tokio"] {
+        let server = Server::spawn_unheard(&mut tiny.run("app", &["--log=off", "--server", name]));
+        ask_for_much(&server);
+        server.signal(Signal::TERM);
+        let (code, ..) = server.end();
+        assert_eq!(code, Some(0), "{name}");
+    }
+}
+
+const COMPLAINTS: &str = r#"
+use gateway_core::{*, http::StatusCode};
+
+pub fn app(environ: Environ, start: StartResponse) -> Result<Response> {
+    environ.errors().line(environ.query_string().unwrap_or_default());
+    Ok(start.start(StatusCode::OK, ()).with_body("done"))
+}
+"#;
+
 #[test]
 fn a_log_that_is_read_late_has_what_has_been_kept_and_the_rest_is_counted() {
     let site = site();

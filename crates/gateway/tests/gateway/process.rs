@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -70,6 +70,8 @@ pub(crate) struct Server {
     pub(crate) said: String,
     /// `HOST:PORT`.
     pub(crate) address: String,
+    /// Standard error, where nobody reads it.
+    _unheard: Option<BufReader<ChildStderr>>,
 }
 
 impl Server {
@@ -94,11 +96,28 @@ impl Server {
         let (_, out) = channel();
         let err = lines(child.stderr.take().expect("piped"));
         let (said, address) = (String::new(), String::new());
-        let mut server = Server { child, out, err, said, address };
+        let mut server = Server { child, out, err, said, address, _unheard: None };
         let line = server.wait_for("http://");
-        let (_, address) = line.split_once("http://").expect("just found");
-        server.address = address.trim_end().trim_end_matches('/').to_owned();
+        server.address = address_in(&line).expect("just found");
         server
+    }
+
+    /// The same, but what it says on standard error is not read behind the address.
+    pub(crate) fn spawn_unheard(command: &mut Command) -> Server {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command starts");
+        let mut unheard = BufReader::new(child.stderr.take().expect("piped"));
+        let out = lines(child.stdout.take().expect("piped"));
+        let mut said = String::new();
+        let address = loop {
+            let before = said.len();
+            assert_ne!(unheard.read_line(&mut said).expect("text"), 0, "{said}");
+            if let Some(address) = address_in(&said[before..]) {
+                break address;
+            }
+        };
+        let (_, err) = channel();
+        Server { child, out, err, said, address, _unheard: Some(unheard) }
     }
 
     /// Begins to read its standard output.
@@ -175,6 +194,11 @@ impl Server {
         stream.read_to_end(&mut response).expect("a response");
         String::from_utf8_lossy(&response).into_owned()
     }
+}
+
+fn address_in(line: &str) -> Option<String> {
+    let (_, address) = line.split_once("http://")?;
+    Some(address.trim_end().trim_end_matches('/').to_owned())
 }
 
 /// The lines of `from`, as they come; a thread reads them, so that waiting for one can end.

@@ -23,10 +23,12 @@ use config::Config;
 use failure::Failure;
 
 fn main() -> ExitCode {
-    run(Arguments::of_process()).unwrap_or_else(|failure| {
+    let code = run(Arguments::of_process()).unwrap_or_else(|failure| {
         console::error(&failure);
         failure.exit_code()
-    })
+    });
+    console::finish();
+    code
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {

@@ -85,6 +85,7 @@ impl Supervisor {
 
     /// Builds and runs it until it is stopped, or ends by itself; if `watched` change, anew.
     pub(crate) fn run(mut self, watched: Option<Sources>) -> Result<ExitCode, Failure> {
+        console::keep_notes();
         self.reloading = watched.is_some();
         // Before the build, which must not miss a change.
         let _watcher = watched.map(|sources| watch(sources, self.sender.clone())).transpose()?;
