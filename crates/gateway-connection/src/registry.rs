@@ -71,7 +71,8 @@ pub enum Full {
 }
 
 impl<E> Registry<E> {
-    /// No connections yet; up to `max` of them, and up to `max_per_address` from one IP address.
+    /// No connections yet; up to `max` of them, and up to `max_per_address` from one IP address: from
+    /// one /64 network with IPv6, all of which is usually one customer's.
     /// `epoch` is not later than any time that is passed in later.
     pub fn new(max: usize, max_per_address: Option<usize>, epoch: Instant) -> Arc<Registry<E>> {
         Arc::new(Registry {
@@ -99,7 +100,7 @@ impl<E> Registry<E> {
         remote: Option<IpAddr>,
         now: Instant,
     ) -> Result<Permit<E>, Full> {
-        let remote = remote.filter(|_| self.max_per_address.is_some());
+        let remote = remote.filter(|_| self.max_per_address.is_some()).map(customer);
         let mut inner = self.lock();
         if inner.slots.len() >= self.max {
             return Err(Full::Server);
@@ -259,6 +260,18 @@ impl<E> Drop for Permit<E> {
     }
 }
 
+/// What is counted as one: RFC 6177 has /64 as the least that a site is given, so an exact IPv6 address
+/// bounds nobody. An IPv4 address is itself, also where an IPv6 socket shows it (RFC 4291 §2.5.5.2).
+fn customer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +355,28 @@ mod tests {
         let _unix = registry.insert((), None, now).expect("no address");
         drop(permit);
         let _again = registry.insert((), one, now).expect("there is none of it any more");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_and_a_mapped_address_is_what_it_maps() {
+        let now = Instant::now();
+        let registry = Registry::new(8, Some(1), now);
+        let mut permits = Vec::new();
+        let mut connect = |address: &str| {
+            let address: IpAddr = address.parse().expect("an address");
+            let permit = registry.insert((), Some(address), now);
+            let admitted = permit.is_ok();
+            permits.extend(permit);
+            admitted
+        };
+        assert!(connect("2001:db8:1:2::1"));
+        assert!(!connect("2001:db8:1:2:ffff:ffff:ffff:ffff"), "the same network");
+        assert!(connect("2001:db8:1:3::1"), "the next one");
+        assert!(connect("::ffff:192.0.2.1"));
+        assert!(!connect("192.0.2.1"), "the same address");
+        assert!(connect("::ffff:192.0.2.2"), "another one");
+        permits.clear();
+        assert!(registry.lock().per_address.is_empty());
     }
 
     #[test]

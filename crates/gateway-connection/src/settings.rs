@@ -28,8 +28,9 @@ pub struct Settings {
     /// How many connections are served at a time; `None` is the server's own default, or less where
     /// the process's [descriptors](Descriptors) allow less. Further ones wait in the listener's backlog.
     pub max_connections: Option<usize>,
-    /// How many of them may come from one IP address; `None`, the default, is no such limit, since
-    /// many users may share an address. Further ones are closed at once.
+    /// How many of them may come from one IP address, or from one /64 network with IPv6; `None`, the
+    /// default, is no such limit, since many users may share an address. Further ones are closed at
+    /// once.
     pub max_connections_per_address: Option<usize>,
     /// The name that `SERVER_NAME` gives; `None` is the one that was bound.
     pub server_name: Option<String>,
@@ -172,8 +173,9 @@ macro_rules! builder_methods {
             self
         }
 
-        /// How many connections one IP address may have; further ones are closed at once. Default:
-        /// any number, since many users may share an address.
+        /// How many connections one IP address may have, or one /64 network with IPv6, all of which is
+        /// usually one customer's; further ones are closed at once. Default: any number, since many
+        /// users may share an address.
         #[must_use]
         pub fn max_connections_per_address(mut self, connections: usize) -> Self {
             self.settings.max_connections_per_address = Some(connections);

@@ -191,7 +191,7 @@ impl Acceptor {
             self.next_tick = now + self.shared.tick();
         }
         self.evict(now);
-        let ip = remote.inet().map(|address| address.ip().to_canonical());
+        let ip = remote.inet().map(|address| address.ip());
         let permit = match self.registry.insert(Socket::new(socket, ip.is_some()), ip, now) {
             Ok(permit) => permit,
             // By rule it is closed at once.

@@ -39,8 +39,8 @@ macro_rules! options {
             #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "N")]
             pub(crate) max_connections: Option<usize>,
 
-            /// How many of them may come from one address; further ones are closed at once. Not for behind a
-            /// proxy, where all have the proxy's [default: any number]
+            /// How many of them may come from one address, or one /64 network with IPv6; further ones are
+            /// closed at once. Not for behind a proxy, where all have the proxy's [default: any number]
             #[arg(long, env = "GATEWAY_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
             pub(crate) max_connections_per_address: Option<usize>,
 
