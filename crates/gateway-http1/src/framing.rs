@@ -130,11 +130,14 @@ impl Notes {
     }
 
     fn note_expect(&mut self, value: &[u8]) {
-        self.expect = match self.expect {
-            Expect::Unknown => Expect::Unknown,
-            _ if is_word(value, b"100-continue") => Expect::Continue,
-            _ => Expect::Unknown,
-        };
+        // Empty members are none (RFC 9110 section 5.6.1.2).
+        for member in value.split(|&byte| byte == b',').map(trim).filter(|one| !one.is_empty()) {
+            self.expect = match self.expect {
+                Expect::Unknown => Expect::Unknown,
+                _ if is_word(member, b"100-continue") => Expect::Continue,
+                _ => Expect::Unknown,
+            };
+        }
     }
 
     fn note_connection(&mut self, value: &[u8]) {
@@ -404,11 +407,19 @@ mod tests {
         assert_eq!(expect(&[]), Expect::Nothing);
         assert_eq!(expect(&["100-continue"]), Expect::Continue);
         assert_eq!(expect(&["100-Continue", "100-continue"]), Expect::Continue);
+        for value in ["100-continue,", " , 100-continue", "100-continue ,\t100-Continue"] {
+            assert_eq!(expect(&[value]), Expect::Continue, "{value:?}");
+        }
+        for value in ["", ", ,"] {
+            assert_eq!(expect(&[value]), Expect::Nothing, "{value:?}");
+            assert_eq!(expect(&["100-continue", value]), Expect::Continue, "{value:?}");
+        }
         for values in [
             &["200-ok"][..],
-            &[""],
             &["100-continue, x"],
+            &["x, 100-continue"],
             &["100-continue=1"],
+            &["100-continue;x=\", 100-continue\""],
             &["x", "100-continue"],
             &["100-continue", "x"],
         ] {

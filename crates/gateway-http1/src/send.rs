@@ -45,6 +45,7 @@ impl Connection {
     }
 
     /// Sends the final head, with its framing and with the decision whether the connection is kept.
+    /// Before a 101 goes the `100 Continue` that is still [expected](Self::expects_continue).
     ///
     /// To be called once per request, also for one that could not be understood: after an
     /// [`Error`](crate::Error) without a request, or before its head was sent.
@@ -75,6 +76,10 @@ impl Connection {
             _ if self.request.http_11 => Framing::Chunked,
             _ => Framing::UntilClose,
         };
+        if switching {
+            // RFC 9110 section 7.8: who offers an upgrade and expects a 100 gets both, in this order.
+            self.send_continue(out);
+        }
         if head.close {
             self.state.close(CloseReason::ResponseRequested);
         }

@@ -45,6 +45,27 @@ fn a_switch_waits_for_the_requests_body() {
     assert_eq!(world.connection.into_rest(), "raw");
 }
 
+/// RFC 9110 section 7.8: the 100 comes first, or the peer takes the 101 for the other protocol's begin
+/// and what it says there would be taken for the body.
+#[test]
+fn a_switch_comes_behind_the_continue_that_was_asked_for() {
+    let mut world = World::new();
+    let expecting =
+        UPGRADE.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let _ = world.request(&expecting);
+    let heads = switch(&mut world).unwrap();
+    assert!(heads.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 "), "{heads}");
+    assert_eq!(world.next(), Next::Drain);
+    world.receive("helloraw");
+    assert!(matches!(world.connection.next_event(), Ok(Event::End(None))));
+    assert_eq!(world.next(), Next::Upgraded);
+    assert_eq!(world.connection.into_rest(), "raw");
+
+    let mut world = World::new();
+    let _ = world.request(expecting + "h");
+    assert!(switch(&mut world).unwrap().starts_with("HTTP/1.1 101 "), "the body comes anyway");
+}
+
 #[test]
 fn a_switch_needs_an_offer() {
     for request in [
