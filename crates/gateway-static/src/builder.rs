@@ -129,7 +129,8 @@ impl StaticFilesBuilder {
 
     /// Whether files of at least 1 KiB whose type is worth it are compressed as they are sent, to
     /// peers who accept a coding that a feature of this crate provides. Off if nothing else is
-    /// said. Ranges are never compressed, and a precompressed sibling goes first.
+    /// said. Ranges are never compressed, and a precompressed sibling goes first. `If-Range` with a date
+    /// holds for no file then, as with [`precompressed`](StaticFilesBuilder::precompressed).
     ///
     /// What is compressed on the fly has a weak `ETag` and no `Content-Length`. It costs a
     /// processor's time for every response; siblings that were compressed once are better.

@@ -41,7 +41,8 @@ impl Site {
         let Some(chosen) = self.choose(environ, &name, &media, opened, look) else {
             return Ok(Answer::text(StatusCode::NOT_ACCEPTABLE).vary("accept-encoding"));
         };
-        let mut validators = Validators::of(&chosen.opened.facts, SystemTime::now());
+        let validators = Validators::of(&chosen.opened.facts, SystemTime::now());
+        let mut validators = validators.with_shared_date(negotiates);
         if let (Some(coding), true) = (chosen.coding, chosen.on_the_fly) {
             validators = validators.encoded(coding.name());
         }
@@ -147,6 +148,10 @@ impl Site {
         let answer = answer.with(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         match self.wanted(environ, validators, len) {
             Wanted::Whole => Ok(answer.with_body(opened.part(0..len))),
+            // The field would speak of the parts together with what stands between them.
+            Wanted::Parts(parts) if parts.len() > 1 && coding.is_some() => {
+                Ok(answer.with_body(opened.part(0..len)))
+            }
             Wanted::Unsatisfiable => {
                 let range = HeaderValue::from_str(&format!("bytes */{len}"))?;
                 Ok(Answer::text(StatusCode::RANGE_NOT_SATISFIABLE).with(CONTENT_RANGE, range))

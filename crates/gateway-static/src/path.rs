@@ -1,6 +1,8 @@
 //! From the raw path of a request to names in the file system.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode, percent_encode, utf8_percent_encode,
+};
 
 /// What a path segment says as it is (RFC 3986 §3.3, `pchar`), without what HTML would escape.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -23,6 +25,22 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 /// What cannot stand in a path that is encoded already.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'%').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What cannot stand in a query (RFC 3986 §3.4), though a request may bring it.
+const NOT_IN_QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// How the names of uploads begin that are not complete, where they need a name. They are neither
 /// served nor listed, whatever else is.
@@ -124,6 +142,11 @@ pub(crate) fn join(directory: &[u8], child: &[u8]) -> Vec<u8> {
 /// Encodes one name as one segment.
 pub(crate) fn push_segment(href: &mut String, name: &[u8]) {
     href.extend(percent_encode(name, SEGMENT));
+}
+
+/// Adds a query as it came, with what cannot stand there encoded.
+pub(crate) fn push_query(href: &mut String, query: &str) {
+    href.extend(utf8_percent_encode(query, NOT_IN_QUERY));
 }
 
 /// Whether a name begins with a dot.

@@ -20,7 +20,7 @@ use crate::cors::Origins;
 use crate::fields::media_quality;
 use crate::listing;
 use crate::media::Media;
-use crate::path::{PathError, RequestPath};
+use crate::path::{PathError, RequestPath, push_query};
 use crate::root::{Found, Look, Opened, Root};
 use crate::upload::Uploads;
 
@@ -146,9 +146,9 @@ impl Site {
                 let methods = self.methods(environ.raw_path_info());
                 return Ok(Answer::empty(StatusCode::NO_CONTENT).with(ALLOW, methods));
             }
-            _ => {
+            ref other => {
                 let methods = self.methods(environ.raw_path_info());
-                return Ok(Answer::text(StatusCode::METHOD_NOT_ALLOWED).with(ALLOW, methods));
+                return Ok(Answer::text(refusal_of(other)).with(ALLOW, methods));
             }
         }
         // A browser would take it for the name of another host when it comes back as a link.
@@ -276,12 +276,25 @@ pub(crate) fn is_missing(error: Errno) -> bool {
     )
 }
 
+/// RFC 9110 §9.1: of a method that nobody knows it cannot be said that it is not allowed.
+fn refusal_of(method: &Method) -> StatusCode {
+    match *method {
+        Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::PATCH
+        | Method::TRACE
+        | Method::CONNECT => StatusCode::METHOD_NOT_ALLOWED,
+        _ => StatusCode::NOT_IMPLEMENTED,
+    }
+}
+
 /// To the same directory with its slash.
 fn redirect(environ: &Environ, path: &RequestPath) -> Answer {
     let mut location = path.directory_href(environ.raw_script_name());
     if let Some(query) = environ.query_string() {
         location.push('?');
-        location.push_str(query);
+        push_query(&mut location, query);
     }
     match HeaderValue::from_str(&location) {
         Ok(location) => Answer::text(StatusCode::MOVED_PERMANENTLY).with(LOCATION, location),

@@ -19,6 +19,8 @@ pub(crate) struct Validators {
     pub(crate) modified: Option<u64>,
     /// The server's clock, in whole seconds since 1970.
     now: u64,
+    /// Several representations have the same date.
+    date_is_shared: bool,
 }
 
 /// An entity tag.
@@ -44,7 +46,13 @@ impl Validators {
         // RFC 9110 §8.8.2.1: never later than the message itself.
         let modified = u64::try_from(facts.modified.seconds).ok().map(|seconds| seconds.min(now));
         let modified = modified.filter(|&seconds| seconds <= LAST_SECOND);
-        Validators { tag: Some(Tag { opaque, weak }), modified, now }
+        Validators { tag: Some(Tag { opaque, weak }), modified, now, date_is_shared: false }
+    }
+
+    /// The same where the file's date is that of its codings as well, which makes it a weak validator
+    /// (RFC 9110 §8.8.1).
+    pub(crate) fn with_shared_date(self, shared: bool) -> Validators {
+        Validators { date_is_shared: shared, ..self }
     }
 
     /// Those of what is made of the file anew for every request: the same content, not the same
@@ -56,9 +64,9 @@ impl Validators {
     }
 
     /// Whether the date is good enough to put parts together: nothing can have changed since in the
-    /// same second (RFC 9110 §8.8.2.2).
+    /// same second (RFC 9110 §8.8.2.2), and it is the date of nothing else.
     pub(crate) fn is_date_strong(&self) -> bool {
-        self.modified.is_some_and(|modified| modified < self.now)
+        !self.date_is_shared && self.modified.is_some_and(|modified| modified < self.now)
     }
 
     pub(crate) fn etag(&self) -> Option<HeaderValue> {

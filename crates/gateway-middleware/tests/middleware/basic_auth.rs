@@ -56,3 +56,22 @@ fn a_realm_is_quoted_or_refused() {
     assert_eq!(client.get("/").send().header("www-authenticate"), Some(expected));
     assert!(BasicAuth::new(app(), "a", "b").realm("a\r\nSet-Cookie: b").is_err());
 }
+
+/// One party may go by the first of them and another one by the last.
+#[test]
+fn who_brings_two_credentials_brings_none() {
+    around_each(
+        user,
+        |app| BasicAuth::new(app, "ada", "pw"),
+        |client, _| {
+            for other in ["Basic YWRhOnB3", "Basic YWRhOndyb25n", "Bearer x"] {
+                for pair in [["Basic YWRhOnB3", other], [other, "Basic YWRhOnB3"]] {
+                    let [one, two] = pair;
+                    let request = client.get("/").header("authorization", one);
+                    let response = request.header("authorization", two).send();
+                    assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{pair:?}");
+                }
+            }
+        },
+    );
+}

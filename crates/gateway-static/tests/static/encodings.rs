@@ -1,5 +1,5 @@
 use crate::exchange::{get, head};
-use crate::tree::{MODIFIED, Tree, strong_tag};
+use crate::tree::{MODIFIED, MODIFIED_TEXT, Tree, strong_tag};
 
 fn tree() -> Tree {
     Tree::new(&[
@@ -89,6 +89,35 @@ fn ranges_are_those_of_the_coded_file() {
     let plain = strong_tag(&app, "/a.js");
     let request = get("/a.js").with("accept-encoding", "br").with("range", "bytes=0-2");
     assert_eq!(request.with("if-range", &plain).on(&app).status, 200);
+}
+
+/// All codings of a file have its date, so who goes on by the date alone would put two together.
+#[test]
+fn a_date_says_nothing_of_a_part_where_codings_share_it() {
+    let tree = tree();
+    let date = MODIFIED_TEXT;
+    for app in [tree.builder().precompressed(true), tree.builder().compression(true)] {
+        let app = app.build().expect("it can be served");
+        for accepted in ["gzip", "identity"] {
+            let request = get("/a.js").with("accept-encoding", accepted).with("range", "bytes=0-2");
+            assert_eq!(request.with("if-range", date).on(&app).status, 200, "{accepted}");
+        }
+    }
+    let request = get("/a.js").with("accept-encoding", "gzip").with("range", "bytes=0-2");
+    assert_eq!(request.with("if-range", date).on(&tree.app()).status, 206);
+}
+
+/// Its `Content-Encoding` would be that of the parts with what stands between them.
+#[test]
+fn several_ranges_of_a_coded_file_are_the_whole() {
+    let tree = tree();
+    let app = tree.builder().precompressed(true).build().expect("it can be served");
+    let two = |accepted| {
+        get("/a.js").with("accept-encoding", accepted).with("range", "bytes=0-0,2-2").on(&app)
+    };
+    let answer = two("br");
+    assert_eq!((answer.status.as_u16(), answer.field("content-encoding")), (200, "br"));
+    assert_eq!(two("identity").status, 206);
 }
 
 #[test]
