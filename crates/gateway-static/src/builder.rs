@@ -7,6 +7,7 @@ use gateway_core::http::HeaderValue;
 use rustix::io::Errno;
 
 use crate::cors::Origins;
+use crate::listing::recent::Recent;
 use crate::root::{Found, Look, Root};
 use crate::site::{Site, StaticFiles};
 use crate::upload::Uploads;
@@ -95,6 +96,10 @@ impl StaticFilesBuilder {
     /// The JSON is an object with the directory's `path` and its `entries`, each with `name`,
     /// `href` (encoded, absolute), `type` (`directory` or `file`), `size` in bytes (files only) and
     /// `modified` (RFC 3339, UTC).
+    ///
+    /// An entry that comes, goes or is renamed is seen at once; a size or a date may be a second old. A directory
+    /// is read by one request at a time, and those that ask meanwhile or within that second are sent
+    /// the same page. So are those of slow readers, which cost no memory of their own.
     pub fn listing(mut self, listing: bool) -> StaticFilesBuilder {
         self.listing = listing;
         self
@@ -293,6 +298,7 @@ impl StaticFilesBuilder {
             cache_control: cache_rules(self.cache_control)?,
             origins: self.origins,
             uploads: Uploads::new(self.upload, self.upload_limit),
+            listings: Recent::default(),
         }))
     }
 }

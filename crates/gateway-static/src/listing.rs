@@ -3,8 +3,8 @@
 mod json;
 mod order;
 pub(crate) mod page;
+pub(crate) mod recent;
 
-use gateway_core::bytes::Bytes;
 use gateway_core::http::StatusCode;
 use gateway_core::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use gateway_core::{Body, Environ, Result};
@@ -19,9 +19,6 @@ use crate::path::{RequestPath, is_passed_over, push_segment, shown};
 use crate::root::{Found, Look, Opened};
 use crate::site::Site;
 use crate::validators::Validators;
-
-/// How many entries are rendered at a time. A directory of no more is sent whole, with its length.
-const BATCH: usize = 1000;
 
 /// The page's own style is all that it may load.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
@@ -44,21 +41,21 @@ pub(crate) fn answer(
         Verdict::NotModified => return Ok(Answer::empty(StatusCode::NOT_MODIFIED).vary("accept")),
         Verdict::Proceed => {}
     }
-    let mut entries = read(site, path, &directory)?;
-    entries.sort_by(|a, b| a.order().cmp(&b.order()));
     let place = Place::new(environ, path);
-    let answer = Answer::empty(StatusCode::OK).vary("accept");
-    Ok(if prefers_json(environ) {
-        answer
-            .with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .with_body(json::body_of(place, entries))
+    let (json, uploads) = (prefers_json(environ), site.uploads.is_some());
+    let text = site.listings.get(directory.facts, &place.href, json, || {
+        let mut entries = read(site, path, &directory)?;
+        entries.sort_by_cached_key(Entry::order);
+        Ok(if json { json::text(&place, &entries) } else { page::text(&place, &entries, uploads) })
+    })?;
+    let answer = Answer::empty(StatusCode::OK).vary("accept").with_body(Body::from(text));
+    Ok(if json {
+        answer.with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
     } else {
-        let uploads = site.uploads.is_some();
         let policy = if uploads { POLICY_WITH_FORM } else { POLICY };
         answer
             .with(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))
             .with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy))
-            .with_body(page::body_of(place, entries, uploads))
     })
 }
 
@@ -98,7 +95,6 @@ impl Place {
 struct Entry {
     name: Vec<u8>,
     shown: String,
-    key: Vec<order::Piece>,
     kind: Kind,
     len: u64,
     /// In seconds since 1970.
@@ -107,8 +103,8 @@ struct Entry {
 
 impl Entry {
     /// Directories first, then by name as people count.
-    fn order(&self) -> impl Ord + '_ {
-        (self.kind != Kind::Directory, &self.key, &self.name)
+    fn order(&self) -> impl Ord + use<> {
+        (self.kind != Kind::Directory, order::key(&self.shown), self.name.clone())
     }
 
     /// RFC 3339, in UTC.
@@ -146,7 +142,6 @@ fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry
         };
         let shown = shown(name);
         entries.push(Entry {
-            key: order::key(&shown),
             kind: if is_directory { Kind::Directory } else { Media::of(name).kind() },
             name: name.to_vec(),
             shown,
@@ -161,32 +156,4 @@ fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry
 pub(crate) fn prefers_json(environ: &Environ) -> bool {
     let accept: Vec<_> = weighted(values(environ, "accept")).collect();
     media_quality(&accept, "application", "json") > media_quality(&accept, "text", "html")
-}
-
-/// `first`, what `row` makes of each entry, and `last`. Rows of a large directory are made as they
-/// are sent.
-fn body(
-    first: String,
-    entries: Vec<Entry>,
-    row: impl Fn(&Entry, bool, &mut String) + Send + 'static,
-    last: &'static str,
-) -> Body {
-    if entries.len() <= BATCH {
-        let mut whole = first;
-        for (at, entry) in entries.iter().enumerate() {
-            row(entry, at == 0, &mut whole);
-        }
-        whole.push_str(last);
-        return Body::from(whole);
-    }
-    let mut entries = entries.into_iter().enumerate();
-    let rows = std::iter::from_fn(move || {
-        let mut rows = String::new();
-        for (at, entry) in entries.by_ref().take(BATCH) {
-            row(&entry, at == 0, &mut rows);
-        }
-        (!rows.is_empty()).then(|| Bytes::from(rows))
-    });
-    let first = std::iter::once(Bytes::from(first));
-    Body::iter(first.chain(rows).chain(std::iter::once(Bytes::from(last))).map(Ok))
 }

@@ -18,7 +18,7 @@ use crate::answer::Answer;
 use crate::builder::StaticFilesBuilder;
 use crate::cors::Origins;
 use crate::fields::media_quality;
-use crate::listing;
+use crate::listing::{self, recent::Recent};
 use crate::media::Media;
 use crate::path::{PathError, RequestPath, push_query};
 use crate::root::{Found, Look, Opened, Root};
@@ -110,6 +110,7 @@ pub(crate) struct Site {
     pub(crate) cache_control: Vec<(Vec<u8>, HeaderValue)>,
     pub(crate) origins: Origins,
     pub(crate) uploads: Option<Uploads>,
+    pub(crate) listings: Recent,
 }
 
 /// A file below the root, with the name it was found by.

@@ -90,7 +90,7 @@ pub(crate) fn time(seconds: u64) -> SystemTime {
 }
 
 /// Whether whatever changes from now on gets another stamp.
-fn is_settled(changed: Stamp, now: SystemTime) -> bool {
+pub(crate) fn is_settled(changed: Stamp, now: SystemTime) -> bool {
     // The clock behind the stamps ticks every few milliseconds; where they have no fraction at all,
     // as on FAT, every two seconds.
     let tick = Duration::from_millis(if changed.nanoseconds == 0 { 2_000 } else { 100 });

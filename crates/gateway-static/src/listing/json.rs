@@ -1,15 +1,14 @@
 //! A listing for programs.
 
-use gateway_core::Body;
 use serde_json::{Value, json};
 
-use super::{Entry, Place, body};
+use super::{Entry, Place};
 use crate::media::Kind;
 
 /// `{"path": …, "entries": […]}`, an entry on each line.
-pub(super) fn body_of(place: Place, entries: Vec<Entry>) -> Body {
-    let first = format!("{{\"path\":{},\"entries\":[", Value::from(place.href.as_str()));
-    let row = move |entry: &Entry, is_first: bool, into: &mut String| {
+pub(super) fn text(place: &Place, entries: &[Entry]) -> String {
+    let mut text = format!("{{\"path\":{},\"entries\":[", Value::from(place.href.as_str()));
+    for (at, entry) in entries.iter().enumerate() {
         let is_directory = entry.kind == Kind::Directory;
         let mut value = json!({
             "name": entry.shown,
@@ -20,8 +19,9 @@ pub(super) fn body_of(place: Place, entries: Vec<Entry>) -> Body {
         if !is_directory {
             value["size"] = entry.len.into();
         }
-        into.push_str(if is_first { "\n" } else { ",\n" });
-        into.push_str(&value.to_string());
-    };
-    body(first, entries, row, "\n]}\n")
+        text.push_str(if at == 0 { "\n" } else { ",\n" });
+        text.push_str(&value.to_string());
+    }
+    text.push_str("\n]}\n");
+    text
 }

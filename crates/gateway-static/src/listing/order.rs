@@ -1,29 +1,28 @@
 //! Names in the order that people expect.
 
-/// A piece of a name: either a run of digits, compared as a number, or one other character.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Piece {
-    /// How many digits it has without leading zeros, and those: so numbers of any length compare.
-    Number(usize, String),
-    Letter(char),
-}
-
 /// What to sort `name` by: `file2` before `file10`, `a` beside `A`.
-pub(super) fn key(name: &str) -> Vec<Piece> {
-    let mut pieces = Vec::with_capacity(name.len());
+///
+/// A run of digits is a zero byte, how many it has without leading zeros, and those: so numbers of any
+/// length compare as numbers, and before all letters. A letter is its UTF-8, whose order is that of
+/// the characters.
+pub(super) fn key(name: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len());
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 {
-            pieces.extend(first.to_lowercase().map(Piece::Letter));
+            let letters = first.to_lowercase();
+            letters.for_each(|letter| key.extend(letter.encode_utf8(&mut [0; 4]).as_bytes()));
             rest = &rest[first.len_utf8()..];
         } else {
             let number = rest[..digits].trim_start_matches('0');
-            pieces.push(Piece::Number(number.len(), number.to_owned()));
+            key.push(0);
+            key.extend((number.len() as u64).to_be_bytes());
+            key.extend(number.as_bytes());
             rest = &rest[digits..];
         }
     }
-    pieces
+    key
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+#[cfg(feature = "upload")]
 use gateway_core::Body;
 
-use super::{Entry, Place, body};
+use super::{Entry, Place};
 use crate::media::Kind;
 
 const STYLE: &str = include_str!("page.css");
@@ -16,10 +17,13 @@ const FORM_STYLE: &str = include_str!("form.css");
 const ICONS: &str = include_str!("icons.svg");
 
 /// A page that needs neither scripts nor anything else to be loaded.
-pub(super) fn body_of(place: Place, entries: Vec<Entry>, uploads: bool) -> Body {
-    let first = head(&place, &entries, uploads);
-    let row = move |entry: &Entry, _: bool, into: &mut String| push_row(&place, entry, into);
-    body(first, entries, row, "</tbody>\n</table>\n</main>\n</body>\n</html>\n")
+pub(super) fn text(place: &Place, entries: &[Entry], uploads: bool) -> String {
+    let mut page = head(place, entries, uploads);
+    for entry in entries {
+        push_row(place, entry, &mut page);
+    }
+    page.push_str("</tbody>\n</table>\n</main>\n</body>\n</html>\n");
+    page
 }
 
 /// Says that an upload was refused, what is in its place all the same, and where `back` leads.
@@ -68,7 +72,7 @@ fn push_start(title: &str, with_form: bool, page: &mut String) {
 fn head(place: &Place, entries: &[Entry], uploads: bool) -> String {
     let here = place.crumbs.last().map_or("", |(name, _)| name.as_str());
     let title = if here.is_empty() { "Files" } else { here };
-    let mut page = String::with_capacity(8192 + 256 * entries.len().min(super::BATCH));
+    let mut page = String::with_capacity(8192 + 256 * entries.len());
     push_start(title, uploads, &mut page);
     page.push_str(ICONS);
     page.push_str("<main>\n<header>\n");
