@@ -54,7 +54,9 @@ type IsCompressible = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// Bodies stream: an item of an iterator is flushed before the next is asked for, and a stream's
 /// data as soon as it is pending, so nothing waits in here. Files, iterators and bytes beyond
 /// 32 KiB become iterators, which servers pump where blocking is no harm; streams are compressed
-/// where they are polled.
+/// where they are polled. A compressor lives until its response is read, and takes 0.4 MiB with gzip and
+/// 2 with Brotli: beside peers who read slowly, [`ConcurrencyLimit`](crate::ConcurrencyLimit) bounds how
+/// many there are.
 ///
 /// What an application inside adds with `on_head` comes too late to be heeded here. Do not compress
 /// a secret beside something that a stranger chose: the length gives it away.

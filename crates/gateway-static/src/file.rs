@@ -13,7 +13,7 @@ use gateway_request::fields::{single, values};
 
 use crate::answer::Answer;
 use crate::coding::{CODINGS, Coding};
-use crate::compress;
+use crate::compress::{self, Place};
 use crate::conditional::{Verdict, evaluate, range_holds};
 use crate::media::Media;
 use crate::multipart::{Multipart, boundary};
@@ -25,11 +25,14 @@ use crate::validators::Validators;
 /// Below this many bytes compressing saves no packet.
 const WORTH_COMPRESSING: u64 = 1024;
 
-/// What of a file is sent: its bytes, those of a sibling, or what is made of them.
+/// Above this many bytes it takes a processor for most of a second, once more for each request.
+const TOO_LONG_TO_COMPRESS: u64 = 16 << 20;
+
+/// What of a file is sent: its bytes, those of a sibling, or, with a place, what is made of them.
 struct Representation {
     opened: Opened,
     coding: Option<Coding>,
-    on_the_fly: bool,
+    on_the_fly: Option<Place>,
 }
 
 impl Site {
@@ -38,12 +41,13 @@ impl Site {
         let Named { name, opened } = file;
         let media = Media::of(&name);
         let negotiates = self.precompressed || self.compression;
-        let Some(chosen) = self.choose(environ, &name, &media, opened, look) else {
-            return Ok(Answer::text(StatusCode::NOT_ACCEPTABLE).vary("accept-encoding"));
+        let chosen = match self.choose(environ, &name, &media, opened, look) {
+            Ok(chosen) => chosen,
+            Err(status) => return Ok(Answer::text(status).vary("accept-encoding")),
         };
         let validators = Validators::of(&chosen.opened.facts, SystemTime::now());
         let mut validators = validators.with_shared_date(negotiates);
-        if let (Some(coding), true) = (chosen.coding, chosen.on_the_fly) {
+        if let (Some(coding), Some(_)) = (chosen.coding, &chosen.on_the_fly) {
             validators = validators.encoded(coding.name());
         }
         let answer = match evaluate(environ, &validators) {
@@ -64,7 +68,7 @@ impl Site {
         Ok(if negotiates { answer.vary("accept-encoding") } else { answer })
     }
 
-    /// Negotiates the coding; `None` where nothing that is there is acceptable.
+    /// Negotiates the coding; the status of the answer where nothing that can be had is acceptable.
     fn choose(
         &self,
         environ: &Environ,
@@ -72,8 +76,8 @@ impl Site {
         media: &Media,
         opened: Opened,
         look: &Look,
-    ) -> Option<Representation> {
-        let plain = |opened| Some(Representation { opened, coding: None, on_the_fly: false });
+    ) -> Result<Representation, StatusCode> {
+        let plain = |opened| Ok(Representation { opened, coding: None, on_the_fly: None });
         if !(self.precompressed || self.compression) {
             return plain(opened);
         }
@@ -84,14 +88,18 @@ impl Site {
             for &coding in &wanted {
                 if let Some(opened) = self.sibling(name, &opened, coding, look) {
                     let coding = Some(coding);
-                    return Some(Representation { opened, coding, on_the_fly: false });
+                    return Ok(Representation { opened, coding, on_the_fly: None });
                 }
             }
         }
+        let mut refusal = StatusCode::NOT_ACCEPTABLE;
         if let Some(coding) = self.on_the_fly(environ, &wanted, identity, media, &opened) {
-            return Some(Representation { opened, coding: Some(coding), on_the_fly: true });
+            if let on_the_fly @ Some(_) = self.encoders.place() {
+                return Ok(Representation { opened, coding: Some(coding), on_the_fly });
+            }
+            refusal = StatusCode::SERVICE_UNAVAILABLE;
         }
-        if identity { plain(opened) } else { None }
+        if identity { plain(opened) } else { Err(refusal) }
     }
 
     fn sibling(
@@ -115,7 +123,8 @@ impl Site {
         media: &Media,
         opened: &Opened,
     ) -> Option<Coding> {
-        let is_worth_it = media.is_compressible() && opened.facts.len >= WORTH_COMPRESSING;
+        let is_worth_it = media.is_compressible()
+            && (WORTH_COMPRESSING..=TOO_LONG_TO_COMPRESS).contains(&opened.facts.len);
         let is_range = values(environ, "range").next().is_some();
         if !self.compression || (identity && (is_range || !is_worth_it)) {
             return None;
@@ -135,8 +144,8 @@ impl Site {
         let answer = Answer::empty(StatusCode::OK)
             .with(CONTENT_TYPE, content_type)
             .with_some(CONTENT_ENCODING, coding_field);
-        if let (Some(coding), true) = (coding, on_the_fly) {
-            return Ok(match compress::body(opened, coding) {
+        if let (Some(coding), Some(place)) = (coding, on_the_fly) {
+            return Ok(match compress::body(opened, coding, place) {
                 Some(body) => answer.with_body(body),
                 None => Answer::text(StatusCode::NOT_ACCEPTABLE),
             });

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::answer::Answer;
 use crate::builder::StaticFilesBuilder;
+use crate::compress::Encoders;
 use crate::cors::Origins;
 use crate::fields::media_quality;
 use crate::listing::{self, recent::Recent};
@@ -102,6 +103,7 @@ pub(crate) struct Site {
     pub(crate) hidden_files: bool,
     pub(crate) precompressed: bool,
     pub(crate) compression: bool,
+    pub(crate) encoders: Encoders,
     pub(crate) max_ranges: usize,
     pub(crate) charset: Option<String>,
     pub(crate) spa: Option<Vec<u8>>,

@@ -14,8 +14,10 @@ const WORTH_SENDING: usize = 4 * 1024;
 /// Quality 11 is for what is compressed once; this one is about as quick as gzip.
 #[cfg(feature = "brotli")]
 const BROTLI_QUALITY: u32 = 4;
+/// A window of 128 KiB, with which an encoder takes 2 MiB until its response is read. With 1 MiB it
+/// takes 9 to 12, and texts of some MiB become 6 % shorter at best.
 #[cfg(feature = "brotli")]
-const BROTLI_WINDOW: u32 = 20;
+const BROTLI_WINDOW: u32 = 17;
 
 /// Takes data and gives it back shorter, after a while.
 pub(super) enum Encoder {

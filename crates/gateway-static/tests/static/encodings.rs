@@ -96,8 +96,12 @@ fn ranges_are_those_of_the_coded_file() {
 fn a_date_says_nothing_of_a_part_where_codings_share_it() {
     let tree = tree();
     let date = MODIFIED_TEXT;
-    for app in [tree.builder().precompressed(true), tree.builder().compression(true)] {
-        let app = app.build().expect("it can be served");
+    for builder in [
+        tree.builder().precompressed(true),
+        #[cfg(any(feature = "gzip", feature = "brotli"))]
+        tree.builder().compression(true),
+    ] {
+        let app = builder.build().expect("it can be served");
         for accepted in ["gzip", "identity"] {
             let request = get("/a.js").with("accept-encoding", accepted).with("range", "bytes=0-2");
             assert_eq!(request.with("if-range", date).on(&app).status, 200, "{accepted}");
@@ -150,7 +154,10 @@ fn head_tells_the_length_of_the_sibling() {
 
 #[cfg(any(feature = "gzip", feature = "brotli"))]
 mod on_the_fly {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::exchange::Answer;
     use gateway_static::StaticFiles;
 
     const CODINGS: &[&str] = &[
@@ -170,6 +177,7 @@ mod on_the_fly {
             ("big.txt", &content),
             ("big.png", &content),
             ("tiny.txt", b"tiny"),
+            ("short.txt", &b"short and dull\n".repeat(200)),
             ("has.txt", &content),
             ("has.txt.gz", b"sibling"),
         ])
@@ -236,6 +244,77 @@ mod on_the_fly {
             let accepted = format!("{coding}, identity;q=0");
             let answer = get("/tiny.txt").with("accept-encoding", &accepted).on(&app(&tree));
             assert_eq!(decoded(coding, &answer.body), b"tiny");
+        }
+    }
+
+    /// What is compressed once more for everybody who asks has to end soon.
+    #[test]
+    fn what_is_too_long_is_left_alone() {
+        let tree = Tree::new(&[("long.txt", b""), ("short.txt", b"")]);
+        for (name, len) in [("long.txt", (16 << 20) + 1), ("short.txt", 16 << 20)] {
+            let file = std::fs::File::options().write(true).open(tree.at(name)).expect("it opens");
+            file.set_len(len).expect("it can be set");
+        }
+        let app = app(&tree);
+        let coding = |target: &str, accepted: &str| {
+            let answer = head(target).with("accept-encoding", accepted).on(&app);
+            assert_eq!(answer.field("vary"), "accept-encoding", "{target}");
+            (answer.status.as_u16(), answer.field("content-encoding").to_owned())
+        };
+        for accepted in CODINGS {
+            assert_eq!(coding("/short.txt", accepted), (200, (*accepted).to_owned()));
+            assert_eq!(coding("/long.txt", accepted), (200, String::new()));
+            let nothing_else = format!("{accepted}, identity;q=0");
+            assert_eq!(coding("/long.txt", &nothing_else), (200, (*accepted).to_owned()));
+        }
+    }
+
+    /// Gives what the innermost of `many` gets, while the others are not sent yet.
+    fn nested(app: &StaticFiles, many: usize, accepted: &str) -> Answer {
+        let request = get("/short.txt").with("accept-encoding", accepted);
+        if many == 1 {
+            return request.on(app);
+        }
+        let innermost = Arc::new(Mutex::new(None));
+        let then = {
+            let (app, accepted, innermost) = (app.clone(), accepted.to_owned(), innermost.clone());
+            move || {
+                *innermost.lock().expect("nothing panicked") =
+                    Some(nested(&app, many - 1, &accepted));
+            }
+        };
+        assert_eq!(request.on_then(app, then).field("content-encoding"), CODINGS[0], "of {many}");
+        innermost.lock().expect("nothing panicked").take().expect("it was answered")
+    }
+
+    #[test]
+    fn only_so_many_are_compressed_at_a_time() {
+        let tree = tree();
+        let app = app(&tree);
+        let accepted = CODINGS.join(", ");
+        let last = nested(&app, 64, &accepted);
+        assert_eq!(last.field("content-encoding"), CODINGS[0]);
+        let beyond = nested(&app, 65, &accepted);
+        assert_eq!((beyond.status.as_u16(), &*beyond.kind), (200, "File"));
+        assert_eq!(
+            (beyond.field("content-encoding"), beyond.field("vary")),
+            ("", "accept-encoding")
+        );
+        let tag = |answer: &Answer| answer.field("etag").trim_start_matches("W/").to_owned();
+        assert_eq!(tag(&beyond), tag(&get("/short.txt").on(&app)));
+        let nothing_else = nested(&app, 65, &format!("{accepted}, *;q=0"));
+        assert_eq!(nothing_else.status, 503);
+        let after = get("/short.txt").with("accept-encoding", &accepted).on(&app);
+        assert_eq!(after.field("content-encoding"), CODINGS[0]);
+    }
+
+    /// A coding's head alone is a packet for nothing, and one more turn for each small file.
+    #[test]
+    fn what_is_short_is_one_datum() {
+        let tree = tree();
+        for coding in CODINGS {
+            let answer = get("/short.txt").with("accept-encoding", coding).on(&app(&tree));
+            assert_eq!((answer.field("content-encoding"), answer.data), (*coding, 1));
         }
     }
 }

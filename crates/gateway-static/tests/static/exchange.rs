@@ -28,6 +28,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// How many data it came in.
+    pub(crate) data: usize,
     /// The length that the server would announce.
     pub(crate) length: Option<u64>,
     pub(crate) cut: bool,
@@ -165,6 +167,7 @@ impl Wire for Recorder {
 
     fn data(&mut self, data: Bytes) {
         self.0.body.extend_from_slice(&data);
+        self.0.data += 1;
     }
 
     fn announce(&mut self, _: u64) {}
