@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Takes one finished line, without its line end. A server or a test supplies it.
 pub trait ErrorSink: Send + Sync + 'static {
@@ -31,9 +32,7 @@ impl<F: Fn(&str) + Send + Sync + 'static> ErrorSink for F {
 ///
 /// Source: PEP 3333, "Input and Error Streams".
 #[derive(Clone)]
-pub struct ErrorStream {
-    sink: Arc<dyn ErrorSink>,
-}
+pub struct ErrorStream(Arc<Log<dyn ErrorSink>>);
 
 impl ErrorStream {
     /// Lines go to `sink`, which may be called from several threads at a time.
@@ -47,7 +46,7 @@ impl ErrorStream {
     /// assert_eq!(receive.recv().as_deref(), Ok("8 of 8 workers are busy"));
     /// ```
     pub fn new(sink: impl ErrorSink) -> ErrorStream {
-        ErrorStream { sink: Arc::new(sink) }
+        ErrorStream(Arc::new(Log { seldom: Mutex::default(), sink }))
     }
 
     /// Lines go to standard error, each in one write.
@@ -76,7 +75,7 @@ impl ErrorStream {
         if write!(line, "{text}").is_err() {
             line.0.push_str(" (the rest could not be formatted)");
         }
-        self.sink.line(&line.0);
+        self.0.sink.line(&line.0);
     }
 
     /// Writes `what` and the chain of causes of `error` as one line.
@@ -90,13 +89,74 @@ impl ErrorStream {
     /// assert_eq!(lines.take(), [line]);
     /// ```
     pub fn error(&self, what: impl Display, error: &(dyn std::error::Error + 'static)) {
-        let mut text = format!("{what}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let _ = write!(text, ": {error}");
-            cause = error.source();
+        self.line(with_causes(what, error));
+    }
+
+    /// The same for what peers can bring about as often as they like, such as that the server is
+    /// overloaded: at most one such line in ten seconds. The next one tells how many were left out.
+    ///
+    /// All clones of a stream count together, and so do all kinds of such errors.
+    ///
+    /// ```
+    /// use gateway_core::{Error, ErrorStream, ServerError};
+    ///
+    /// let (errors, lines) = ErrorStream::memory();
+    /// for _ in 0..1_000 {
+    ///     errors.error_seldom("GET /", &Error::from(ServerError::Overloaded));
+    /// }
+    /// assert_eq!(lines.take(), ["GET /: all workers are busy and the queue is full"]);
+    /// ```
+    pub fn error_seldom(&self, what: impl Display, error: &(dyn std::error::Error + 'static)) {
+        let pass =
+            self.0.seldom.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
+        match pass {
+            None => {}
+            Some((0, _)) => self.error(what, error),
+            Some((left_out, since)) => self.line(format_args!(
+                "{} ({left_out} lines of this kind were left out in the {} s before)",
+                with_causes(what, error),
+                since.as_secs()
+            )),
         }
-        self.line(text);
+    }
+}
+
+fn with_causes(what: impl Display, error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = format!("{what}: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// What the clones of a stream share.
+struct Log<S: ?Sized> {
+    seldom: Mutex<Seldom>,
+    sink: S,
+}
+
+/// How long one line of what happens again and again is enough.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What has become of the lines that are to be seldom.
+#[derive(Debug, Default)]
+struct Seldom {
+    written: Option<Instant>,
+    left_out: u64,
+}
+
+impl Seldom {
+    /// Whether one may be written `now`; then also how many could not, and since when one was.
+    fn pass(&mut self, now: Instant) -> Option<(u64, Duration)> {
+        let since = self.written.map_or(QUIET, |then| now.saturating_duration_since(then));
+        if since < QUIET {
+            self.left_out += 1;
+            return None;
+        }
+        self.written = Some(now);
+        Some((std::mem::take(&mut self.left_out), since))
     }
 }
 
@@ -153,5 +213,30 @@ mod tests {
         let cause = std::io::Error::other("disk on fire");
         errors.error("GET /", &crate::Error::from(cause));
         assert_eq!(lines.take(), ["GET /: input or output failed: disk on fire"]);
+    }
+
+    #[test]
+    fn what_is_seldom_is_counted_meanwhile() {
+        let begin = Instant::now();
+        let mut seldom = Seldom::default();
+        let mut at = |seconds| seldom.pass(begin + Duration::from_secs(seconds));
+        assert_eq!(at(0), Some((0, QUIET)));
+        assert_eq!([at(0), at(1), at(9)], [None; 3]);
+        assert_eq!(at(12), Some((3, Duration::from_secs(12))));
+        assert_eq!(at(21), None);
+        assert_eq!(at(22), Some((1, QUIET)));
+        assert_eq!(at(60), Some((0, Duration::from_secs(38))));
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_with_the_next_line() {
+        let (errors, lines) = ErrorStream::memory();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(12)).expect("it runs longer");
+        *errors.0.seldom.lock().expect("nothing panics under it") =
+            Seldom { written: Some(long_ago), left_out: 7 };
+        errors.error_seldom("GET /", &crate::Error::from(crate::ServerError::Overloaded));
+        let line = "GET /: all workers are busy and the queue is full \
+                    (7 lines of this kind were left out in the 12 s before)";
+        assert_eq!(lines.take(), [line]);
     }
 }

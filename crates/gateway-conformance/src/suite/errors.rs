@@ -328,7 +328,8 @@ const FAILURE_IS_LOGGED: ServerRule = ServerRule {
         "SRV-51",
         Topic::Errors,
         "A server MUST write an error of the application that became a 5xx, and a panic, to the \
-         error stream, with its cause; one that the application chose for the peer it SHOULD NOT.",
+         error stream, with its cause; one that the application chose for the peer it SHOULD NOT. \
+         Of many that became a 503 it MAY leave out some.",
         "PEP 3333, Error Handling: log the traceback; test_wsgiref: \
          HandlerTests.testBasicErrorOutput",
         "Pass every error through `complain` before it is answered.",
