@@ -17,7 +17,7 @@ use crate::fields::media_quality;
 use crate::media::{Kind, Media};
 use crate::path::{RequestPath, is_passed_over, push_segment, shown};
 use crate::root::{Found, Look, Opened};
-use crate::site::Site;
+use crate::site::{Site, refused};
 use crate::validators::Validators;
 
 /// The page's own style is all that it may load.
@@ -118,8 +118,8 @@ impl Entry {
 fn read(site: &Site, path: &RequestPath, directory: &Opened) -> Result<Vec<Entry>> {
     let handle = &directory.file;
     let mut entries = Vec::new();
-    for item in Dir::read_from(handle).map_err(std::io::Error::from)? {
-        let item = item.map_err(std::io::Error::from)?;
+    for item in Dir::read_from(handle).map_err(refused)? {
+        let item = item.map_err(refused)?;
         let name = item.file_name().to_bytes();
         if matches!(name, b"." | b"..") || is_passed_over(name, site.hidden_files) {
             continue;

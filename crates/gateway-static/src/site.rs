@@ -256,10 +256,18 @@ fn failed(error: Errno) -> Result<Place> {
     match error {
         error if is_missing(error) => Ok(Place::Missing),
         Errno::ACCESS | Errno::PERM => Ok(Place::Forbidden),
+        error => Err(refused(error)),
+    }
+}
+
+/// What it means where something is there: later the system may have room for it again.
+pub(crate) fn refused(error: Errno) -> Error {
+    let cause = std::io::Error::from(error);
+    match error {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => {
-            Err(Error::with_status(StatusCode::SERVICE_UNAVAILABLE, std::io::Error::from(error)))
+            Error::with_status(StatusCode::SERVICE_UNAVAILABLE, cause)
         }
-        error => Err(std::io::Error::from(error).into()),
+        _ => cause.into(),
     }
 }
 
@@ -308,4 +316,17 @@ fn redirect(environ: &Environ, path: &RequestPath) -> Answer {
 fn takes_html(environ: &Environ) -> bool {
     let accept: Vec<_> = weighted(values(environ, "accept")).collect();
     media_quality(&accept, "text", "html") > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_is_short_of_is_a_503() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert_eq!(refused(errno).status(), StatusCode::SERVICE_UNAVAILABLE, "{errno}");
+        }
+        assert_eq!(refused(Errno::IO).status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

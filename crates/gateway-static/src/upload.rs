@@ -87,7 +87,10 @@ fn answer(site: &Site, environ: &mut Environ) -> Result<Answer> {
         Err(refusal) => {
             if refusal.is_ours() {
                 let about = format!("{} {}", environ.method(), environ.raw_target());
-                environ.errors().error(about, &refusal);
+                match refusal.is_shortage() {
+                    true => environ.errors().error_seldom(about, &refusal),
+                    false => environ.errors().error(about, &refusal),
+                }
             }
             report::refused(site, environ, &refusal, &stored)
         }

@@ -93,6 +93,12 @@ impl Refusal {
         self.status().is_server_error()
     }
 
+    /// Whether every upload meets with it for as long as it lasts.
+    pub(crate) fn is_shortage(&self) -> bool {
+        let shortages = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
+        shortages.contains(&self.status())
+    }
+
     /// The field that the status wants.
     pub(crate) fn field(
         &self,
@@ -172,9 +178,11 @@ mod tests {
             let refusal = Refusal::System { name: Some("x".to_owned()), errno };
             assert_eq!((refusal.status().as_u16(), refusal.to_string().as_str()), (status, text));
             assert_eq!(refusal.is_ours(), status >= 500);
+            assert_eq!(refusal.is_shortage(), matches!(status, 503 | 507));
         }
         let refusal = Refusal::System { name: None, errno: Errno::IO };
         assert_eq!(refusal.status(), 500);
+        assert!(!refusal.is_shortage(), "a disk that fails is told each time");
         assert!(refusal.to_string().starts_with("the file cannot be stored ("), "{refusal}");
     }
 }
