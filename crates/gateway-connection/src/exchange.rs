@@ -1,5 +1,6 @@
 //! One exchange, as the application's handles see it.
 
+use std::fmt::{self, Display};
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, ready};
 
@@ -55,14 +56,14 @@ impl<T> ConnectionExchange<T> {
     }
 
     /// As the log names it.
-    pub(crate) fn name(&self) -> String {
-        match &self.about {
+    pub(crate) fn name(&self) -> impl Display {
+        fmt::from_fn(|f| match &self.about {
             // A head begins with its method, one space, and its target.
             Some(About { name, .. }) => {
-                String::from_utf8_lossy(&self.fields.bytes()[..*name]).into_owned()
+                String::from_utf8_lossy(&self.fields.bytes()[..*name]).fmt(f)
             }
-            None => "a request".to_owned(),
-        }
+            None => f.write_str("a request"),
+        })
     }
 }
 

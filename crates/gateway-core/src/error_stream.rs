@@ -78,7 +78,8 @@ impl ErrorStream {
         self.0.sink.line(&line.0);
     }
 
-    /// Writes `what` and the chain of causes of `error` as one line.
+    /// Writes `what` and the chain of causes of `error` as one line. What is mostly a peer's request
+    /// is cut after 200 bytes, so that a peer cannot choose how long the line is.
     ///
     /// ```
     /// use gateway_core::{Error, ErrorStream};
@@ -122,13 +123,33 @@ impl ErrorStream {
 }
 
 fn with_causes(what: impl Display, error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = format!("{what}: {error}");
+    let mut text = format!("{}: {error}", beginning(what));
     let mut cause = error.source();
     while let Some(error) = cause {
         let _ = write!(text, ": {error}");
         cause = error.source();
     }
     text
+}
+
+/// As much of `what` as a line has room for.
+fn beginning(what: impl Display) -> String {
+    struct Beginning(String);
+
+    impl fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            const ROOM: usize = 200;
+            let fits = text.floor_char_boundary(ROOM - self.0.len());
+            self.0.push_str(&text[..fits]);
+            if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+
+    let mut beginning = Beginning(String::new());
+    if write!(beginning, "{what}").is_err() {
+        beginning.0.push('…');
+    }
+    beginning.0
 }
 
 /// What the clones of a stream share.
@@ -213,6 +234,28 @@ mod tests {
         let cause = std::io::Error::other("disk on fire");
         errors.error("GET /", &crate::Error::from(cause));
         assert_eq!(lines.take(), ["GET /: input or output failed: disk on fire"]);
+    }
+
+    #[test]
+    fn what_a_line_is_about_is_cut_between_characters() {
+        let about = |what: String| {
+            let (errors, lines) = ErrorStream::memory();
+            errors.error(what, &std::io::Error::other("no"));
+            lines.take().remove(0)
+        };
+        assert_eq!(about("a".repeat(200)), "a".repeat(200) + ": no");
+        assert_eq!(about("a".repeat(60_000)), "a".repeat(200) + "…: no");
+        assert_eq!(about("a".repeat(199) + "ü"), "a".repeat(199) + "…: no");
+        assert_eq!(about("a".repeat(198) + "ü"), "a".repeat(198) + "ü: no");
+    }
+
+    /// The last piece would fit.
+    #[test]
+    fn nothing_follows_what_was_cut() {
+        let (errors, lines) = ErrorStream::memory();
+        let most = "a".repeat(199);
+        errors.error(format_args!("{most}{}{}", "ü", "b"), &std::io::Error::other("no"));
+        assert_eq!(lines.take(), [most + "…: no"]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What middleware left with an exchange: hooks for the head and for the end.
 
-use std::fmt;
+use std::fmt::{self, Display};
 
 use gateway_core::exchange::{End, EndHook, HeadHook};
 use gateway_core::http::StatusCode;
 use gateway_core::http::header::HeaderName;
-use gateway_core::{Error, ErrorStream, Head, Result};
+use gateway_core::{BoxError, Error, ErrorStream, Head, Result};
 
 use crate::{caught, complain};
 
@@ -59,12 +59,12 @@ impl Finished {
     /// Runs the end hooks, innermost first, drops the head hooks that saw no head, and logs the
     /// header fields that were removed. A hook that panics is logged after what `about` says, and
     /// keeps none of the others from running.
-    pub fn run(self, errors: &ErrorStream, about: impl Fn() -> String) {
+    pub fn run<D: Display>(self, errors: &ErrorStream, about: impl Fn() -> D) {
         for name in self.removed {
-            errors.line(format_args!(
-                "{}: the application set `{name}`, which belongs to the server; it was removed",
-                about()
+            let removed = BoxError::from(format!(
+                "the application set `{name}`, which belongs to the server; it was removed"
             ));
+            errors.error(about(), &*removed);
         }
         let end = End::new(self.status, self.sent)
             .with_error(self.answered.as_ref())

@@ -93,6 +93,24 @@ fn a_panic_is_a_500_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_line_of_the_log_is_not_as_long_as_the_target() {
+    let app = |environ: Environ, start_response: StartResponse| -> Result<Response> {
+        if environ.path_info().starts_with("/removed") {
+            return Ok(start_response.start(StatusCode::OK, [(UPGRADE, "chess")]));
+        }
+        Err(Error::application("the shelf is empty"))
+    };
+    for (path, end) in [("/", "…: the application failed"), ("/removed", "…: the application set")]
+    {
+        let target = format!("{path}{}", "a".repeat(4096));
+        let outcome = answer(app, &format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let [line] = &outcome.log[..] else { panic!("{:?}", outcome.log) };
+        assert!(line.starts_with("GET /") && line.contains(end), "{line}");
+        assert!(line.len() < 400, "{line}");
+    }
+}
+
+#[test]
 fn an_error_in_the_body_cuts_the_response() {
     let app = inline(|_, start_response| {
         let items = [Ok(Bytes::from("some")), Err(std::io::Error::other("no more"))];
