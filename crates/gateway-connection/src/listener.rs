@@ -7,15 +7,24 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use gateway_core::{Address, ServerError, ServerInfo};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// How many connections may wait to be accepted; the system may cut it to its own maximum.
 const BACKLOG: i32 = 4096;
 
+/// After a silence of the first the peer is asked for a sign of life, and after a minute more given up.
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
 /// A bound socket, not blocking, whose connections wait in a backlog of 4,096.
+///
+/// Its TCP connections have keep-alive: a peer that vanished without a word is noticed after two
+/// minutes, also where no timeout of HTTP runs, as after an upgrade.
 ///
 /// Dropping it closes the socket, unless [`split`](Listener::split) took that out.
 #[derive(Debug)]
@@ -53,13 +62,18 @@ impl Listener {
         bound.map_err(|source| ServerError::Bind { address: address.to_owned(), source })
     }
 
-    /// Takes over a socket that listens already.
+    /// Takes over a socket that listens already. If it has keep-alive, that stays as it is.
     ///
     /// # Errors
     ///
     /// [`ServerError::Io`] if it cannot be made non-blocking.
     pub fn from_tcp(listener: TcpListener) -> Result<Listener, ServerError> {
         listener.set_nonblocking(true).map_err(not_made_nonblocking)?;
+        let socket = SockRef::from(&listener);
+        if socket.keepalive().is_ok_and(|chosen| !chosen) {
+            // Without it, who vanished is noticed later.
+            let _ = socket.set_tcp_keepalive(&KEEP_ALIVE);
+        }
         Ok(Listener { socket: ListenerSocket::Tcp(listener), file: None, host: None })
     }
 
@@ -162,6 +176,8 @@ fn no_address() -> io::Error {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    // Accepted connections inherit it, which saves each the system calls.
+    socket.set_tcp_keepalive(&KEEP_ALIVE)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -208,6 +224,8 @@ fn own_name(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
 
     /// A directory that is removed with what is in it.
@@ -261,6 +279,39 @@ mod tests {
     fn an_ipv6_address_has_brackets() {
         let Ok(listener) = Listener::bind("[::1]:0") else { return };
         assert_eq!(listener.server_info("test/1", None).name, "[::1]");
+    }
+
+    fn keep_alive(listener: &Listener) -> Option<(Duration, Duration, u32)> {
+        let ListenerSocket::Tcp(socket) = &listener.socket else { panic!("{listener:?}") };
+        let address = socket.local_addr().expect("it is bound");
+        let _peer = TcpStream::connect(address).expect("it listens");
+        let (accepted, _) = socket.accept().expect("a peer waits");
+        let accepted = SockRef::from(&accepted);
+        accepted.keepalive().expect("an option of TCP's").then(|| {
+            let idle = accepted.tcp_keepalive_time().expect("an option of TCP's");
+            let interval = accepted.tcp_keepalive_interval().expect("an option of TCP's");
+            (idle, interval, accepted.tcp_keepalive_retries().expect("an option of TCP's"))
+        })
+    }
+
+    #[test]
+    fn peers_that_vanished_are_looked_for() {
+        let expected = Some((Duration::from_secs(60), Duration::from_secs(15), 4));
+        let bound = Listener::bind("127.0.0.1:0").expect("a free port");
+        assert_eq!(keep_alive(&bound), expected);
+        let handed_over = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let handed_over = Listener::from_tcp(handed_over).expect("it listens");
+        assert_eq!(keep_alive(&handed_over), expected);
+    }
+
+    #[test]
+    fn who_hands_a_socket_over_may_have_decided() {
+        let theirs = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let (idle, interval) = (Duration::from_secs(7), Duration::from_secs(3));
+        let chosen = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(2);
+        SockRef::from(&theirs).set_tcp_keepalive(&chosen).expect("an option of TCP's");
+        let listener = Listener::from_tcp(theirs).expect("it listens");
+        assert_eq!(keep_alive(&listener), Some((idle, interval, 2)));
     }
 
     #[test]
@@ -321,7 +372,7 @@ mod tests {
 
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || tell.send(kind(&address)));
-        let told = told.recv_timeout(std::time::Duration::from_secs(10));
+        let told = told.recv_timeout(Duration::from_secs(10));
         assert_eq!(told.expect("it does not wait"), io::ErrorKind::AddrInUse);
         assert!(path.exists());
     }
