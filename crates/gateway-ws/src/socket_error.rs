@@ -88,7 +88,10 @@ impl SocketError {
                     io::ErrorKind::ConnectionReset
                     | io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::BrokenPipe
-                    | io::ErrorKind::NotConnected => SocketError::Gone,
+                    | io::ErrorKind::NotConnected
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable => SocketError::Gone,
                     _ => SocketError::Io(error),
                 }
             }
@@ -149,5 +152,9 @@ mod tests {
         assert!(matches!(io(PeerError::Disconnected), SocketError::Gone));
         let broken = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(matches!(SocketError::io(broken), SocketError::Gone));
+        // TCP keep-alive found nobody, or what is on the way said so.
+        for kind in [io::ErrorKind::TimedOut, io::ErrorKind::HostUnreachable] {
+            assert!(matches!(SocketError::io(kind.into()), SocketError::Gone), "{kind}");
+        }
     }
 }
