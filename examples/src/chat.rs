@@ -1,5 +1,8 @@
 //! A chat room over WebSockets, and its page: whoever joins sees what everybody says.
 
+use std::time::Duration;
+
+use futures_timer::Delay;
 use gateway_core::http::{StatusCode, header::CONTENT_TYPE};
 use gateway_core::{
     Application, BoxError, Environ, Error, IntoApplication, Response, StartResponse,
@@ -7,6 +10,9 @@ use gateway_core::{
 use gateway_ws::{Close, CloseCode, Message, Text, WebSocket};
 use serde_json::json;
 use tokio::sync::broadcast::{Sender, channel};
+
+/// How often members are pinged, and how long they have to answer.
+const PING: Duration = Duration::from_secs(30);
 
 /// Serves the page at `/` and the room at `/room`.
 pub fn app() -> impl Application {
@@ -41,6 +47,7 @@ async fn join(mut socket: WebSocket, room: Sender<Text>) -> Result<(), BoxError>
         let _ = room.send(json!({"who": &*name, what: text}).to_string().into());
     };
     let mut heard = room.subscribe();
+    let mut ping = Delay::new(PING);
     say("event", "joined");
     let outcome = async {
         loop {
@@ -51,6 +58,14 @@ async fn join(mut socket: WebSocket, room: Sender<Text>) -> Result<(), BoxError>
                 },
                 // It is no text if this member was too slow and has missed some.
                 text = heard.recv() => if let Ok(text) = text { socket.send(text).await? },
+                // Nobody else notices that a member has gone without a word.
+                () = &mut ping => {
+                    if socket.awaits_pong() {
+                        return Ok(());
+                    }
+                    socket.ping().await?;
+                    ping.reset(PING);
+                }
             }
         }
     };
