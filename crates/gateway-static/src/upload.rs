@@ -87,9 +87,10 @@ fn answer(site: &Site, environ: &mut Environ) -> Result<Answer> {
         Err(refusal) => {
             if refusal.is_ours() {
                 let about = format!("{} {}", environ.method(), environ.raw_target());
-                match refusal.is_shortage() {
-                    true => environ.errors().error_seldom(about, &refusal),
-                    false => environ.errors().error(about, &refusal),
+                if refusal.is_shortage() {
+                    environ.errors().error_seldom(about, &refusal);
+                } else {
+                    environ.errors().error(about, &refusal);
                 }
             }
             report::refused(site, environ, &refusal, &stored)

@@ -292,8 +292,6 @@ impl Door {
         match &self.socket {
             ListenerSocket::Tcp(listener) => {
                 let (stream, remote) = listener.accept()?;
-                // Without it small responses would only be slower.
-                let _ = stream.set_nodelay(true);
                 let local = match &self.local {
                     Some(local) => local.clone(),
                     None => stream.local_addr().map_or(Address::Unnamed, Address::Inet),

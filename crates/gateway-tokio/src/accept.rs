@@ -84,8 +84,6 @@ impl Acceptor {
         let (socket, file) = listener.split();
         let socket = match socket {
             ListenerSocket::Tcp(socket) => {
-                // Its connections inherit it, which saves each a system call.
-                rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
                 let one = local.inet().filter(|address| !address.ip().is_unspecified());
                 Socket::Tcp(TcpListener::from_std(socket)?, one)
             }
