@@ -28,16 +28,22 @@ impl Answer {
             .with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
     }
 
-    /// With another field, in place of any of that name.
+    /// With another field, of which there is none yet.
+    #[inline(always)]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Answer {
-        match self.headers.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.headers.push((name, value)),
-        }
+        debug_assert!(self.field(&name).is_none(), "{name} is there");
+        self.headers.push((name, value));
         self
     }
 
+    /// With another value of a field.
+    pub(crate) fn replacing(mut self, name: HeaderName, value: HeaderValue) -> Answer {
+        self.headers.retain(|(known, _)| *known != name);
+        self.with(name, value)
+    }
+
     /// With another field where there is a value.
+    #[inline(always)]
     pub(crate) fn with_some(self, name: HeaderName, value: Option<HeaderValue>) -> Answer {
         match value {
             Some(value) => self.with(name, value),

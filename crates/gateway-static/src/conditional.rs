@@ -109,7 +109,7 @@ fn strong(ours: &Tag, theirs: &TagRef<'_>) -> bool {
 }
 
 fn weak(ours: &Tag, theirs: &TagRef<'_>) -> bool {
-    ours.opaque.as_bytes() == theirs.opaque
+    ours.is(theirs.opaque)
 }
 
 /// The tags of a list, up to what is none. A tag may hold a comma, so the list is not split at it.

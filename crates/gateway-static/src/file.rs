@@ -28,6 +28,8 @@ const WORTH_COMPRESSING: u64 = 1024;
 /// Above this many bytes it takes a processor for most of a second, once more for each request.
 const TOO_LONG_TO_COMPRESS: u64 = 16 << 20;
 
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+
 /// What of a file is sent: its bytes, those of a sibling, or, with a place, what is made of them.
 struct Representation {
     opened: Opened,
@@ -37,7 +39,7 @@ struct Representation {
 
 impl Site {
     /// Answers a GET or HEAD with `file`, as the request wants it.
-    pub(crate) fn file(&self, environ: &Environ, file: Named, look: &Look) -> Result<Answer> {
+    pub(crate) fn file(&self, environ: &Environ, file: Named<'_>, look: &Look) -> Result<Answer> {
         let Named { name, opened } = file;
         let media = Media::of(&name);
         let negotiates = self.precompressed || self.compression;
@@ -154,7 +156,7 @@ impl Site {
         if self.max_ranges == 0 {
             return Ok(answer.with_body(opened.part(0..len)));
         }
-        let answer = answer.with(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let answer = answer.with(ACCEPT_RANGES, BYTES);
         match self.wanted(environ, validators, len) {
             Wanted::Whole => Ok(answer.with_body(opened.part(0..len))),
             // The field would speak of the parts together with what stands between them.
@@ -194,7 +196,7 @@ fn partial(answer: Answer, opened: Opened, mut parts: Vec<Span>) -> Result<Answe
     let body = Multipart::new(opened, parts, content_type.unwrap_or_default(), &boundary);
     let multipart = format!("multipart/byteranges; boundary={boundary}");
     Ok(answer
-        .with(CONTENT_TYPE, HeaderValue::from_str(&multipart)?)
+        .replacing(CONTENT_TYPE, HeaderValue::from_str(&multipart)?)
         .with(CONTENT_LENGTH, HeaderValue::from(body.len()))
         .with_body(Body::iter(body)))
 }

@@ -87,7 +87,7 @@ impl RequestPath {
                 name.push(b'/');
             }
             let start = name.len();
-            name.extend(decode(segment)?);
+            decode(segment, &mut name)?;
             if !is_served(&name[start..], hidden || start == 0 && &*name == b".well-known") {
                 return Err(PathError::Refused);
             }
@@ -171,13 +171,21 @@ fn is_served(segment: &[u8], hidden: bool) -> bool {
         && !is_passed_over(segment, hidden)
 }
 
-/// What a segment says, with its percent signs resolved.
-pub(crate) fn decode(segment: &str) -> Result<impl Iterator<Item = u8>, PathError> {
+/// Adds what a segment says to `name`, with its percent signs resolved.
+pub(crate) fn decode(segment: &str, name: &mut Vec<u8>) -> Result<(), PathError> {
+    if !segment.as_bytes().contains(&b'%') {
+        name.extend_from_slice(segment.as_bytes());
+        return Ok(());
+    }
     let complete = segment.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
-    if complete { Ok(percent_decode(segment.as_bytes())) } else { Err(PathError::Malformed) }
+    if !complete {
+        return Err(PathError::Malformed);
+    }
+    name.extend(percent_decode(segment.as_bytes()));
+    Ok(())
 }
 
 fn encode_again(path: &str) -> String {

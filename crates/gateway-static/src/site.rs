@@ -1,5 +1,6 @@
 //! From a request to what answers it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::path::{PathError, RequestPath, push_query};
 use crate::root::{Found, Look, Opened, Root};
 use crate::upload::Uploads;
 
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// A directory of files, as an application. The crate's documentation says what it answers.
@@ -117,13 +119,13 @@ pub(crate) struct Site {
 
 /// A file below the root, with the name it was found by.
 #[derive(Debug)]
-pub(crate) struct Named {
-    pub(crate) name: Vec<u8>,
+pub(crate) struct Named<'a> {
+    pub(crate) name: Cow<'a, [u8]>,
     pub(crate) opened: Opened,
 }
 
-enum Place {
-    File(Named),
+enum Place<'a> {
+    File(Named<'a>),
     Directory(Opened),
     Missing,
     Forbidden,
@@ -136,8 +138,7 @@ impl Site {
         start_response: StartResponse,
         answer: Result<Answer>,
     ) -> Result<Response> {
-        let nosniff = HeaderValue::from_static("nosniff");
-        let answer = self.origins.apply(environ, answer?.with(X_CONTENT_TYPE_OPTIONS, nosniff));
+        let answer = self.origins.apply(environ, answer?.with(X_CONTENT_TYPE_OPTIONS, NOSNIFF));
         let headers: ResponseHeaders = answer.headers.into_iter().collect();
         Ok(start_response.start(answer.status, headers).with_body(answer.body))
     }
@@ -185,12 +186,12 @@ impl Site {
         self.uploads.as_ref().map_or(METHODS, |uploads| uploads.methods(raw_path))
     }
 
-    fn find(&self, path: &RequestPath, look: &Look) -> Result<Place> {
+    fn find<'a>(&self, path: &'a RequestPath, look: &Look) -> Result<Place<'a>> {
         if path.is_directory() {
             // Trying the index first saves opening the directory.
             for index in &self.index_files {
                 let name = path.join(index);
-                match self.open(&name, look)? {
+                match self.open(name, look)? {
                     Place::File(file) => return Ok(Place::File(file)),
                     Place::Forbidden => return Ok(Place::Forbidden),
                     Place::Directory(_) | Place::Missing => {}
@@ -203,9 +204,10 @@ impl Site {
         }
     }
 
-    fn open(&self, name: &[u8], look: &Look) -> Result<Place> {
-        match self.root.find(name, look) {
-            Ok(Found::File(opened)) => Ok(Place::File(Named { name: name.to_vec(), opened })),
+    fn open<'a>(&self, name: impl Into<Cow<'a, [u8]>>, look: &Look) -> Result<Place<'a>> {
+        let name = name.into();
+        match self.root.find(&name, look) {
+            Ok(Found::File(opened)) => Ok(Place::File(Named { name, opened })),
             Ok(Found::Directory(opened)) => Ok(Place::Directory(opened)),
             Err(error) => failed(error),
         }
@@ -252,7 +254,7 @@ impl Site {
 }
 
 /// What a name that could not be opened means for the peer.
-fn failed(error: Errno) -> Result<Place> {
+fn failed(error: Errno) -> Result<Place<'static>> {
     match error {
         error if is_missing(error) => Ok(Place::Missing),
         Errno::ACCESS | Errno::PERM => Ok(Place::Forbidden),

@@ -121,7 +121,8 @@ fn receive(site: &Site, environ: &mut Environ, stored: &mut Vec<Stored>) -> Resu
 fn put(site: &Site, environ: &mut Environ, raw: &str) -> Result<Stored, Refusal> {
     let slash = raw.rfind('/').ok_or(Refusal::NoDirectory)?;
     let shelf = Shelf::find(site, environ, &raw[..=slash])?;
-    let name: Vec<u8> = decode(&raw[slash + 1..])?.collect();
+    let mut name = Vec::new();
+    decode(&raw[slash + 1..], &mut name)?;
     shelf.check(&name)?;
     let is_there = |field| values(environ, field).next().is_some();
     // RFC 9110 §14.5: a part of a file must not pass for the whole.

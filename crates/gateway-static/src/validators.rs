@@ -1,18 +1,19 @@
 //! `ETag` and `Last-Modified`.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
+use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway_core::http::HeaderValue;
+use httpdate::HttpDate;
 
-use crate::fields::owned;
 use crate::root::{Facts, Stamp};
 
 /// The last second that an HTTP date can say: the end of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// What tells one state of a representation from another.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Validators {
     pub(crate) tag: Option<Tag>,
     /// In whole seconds since 1970.
@@ -24,9 +25,12 @@ pub(crate) struct Validators {
 }
 
 /// An entity tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tag {
-    pub(crate) opaque: String,
+    /// What tells the file's states apart, in hexadecimal digits.
+    state: [u8; 16],
+    /// The coding that it is put into anew, and before that a hyphen.
+    coding: Option<&'static str>,
     pub(crate) weak: bool,
 }
 
@@ -38,15 +42,23 @@ impl Validators {
     /// two states share a tag only if the file changed twice between two ticks of the file
     /// system's clock. A file that was changed so lately that this may still happen has a weak tag.
     pub(crate) fn of(facts: &Facts, now: SystemTime) -> Validators {
+        let Facts { device, inode, len, modified, changed } = *facts;
+        let times = [modified.seconds, modified.nanoseconds, changed.seconds, changed.nanoseconds];
         let mut hasher = DefaultHasher::new();
-        (facts.device, facts.inode, facts.len, facts.modified, facts.changed).hash(&mut hasher);
-        let opaque = hexadecimal(hasher.finish());
+        hasher.write([device, inode, len].map(u64::to_le_bytes).as_flattened());
+        hasher.write(times.map(i64::to_le_bytes).as_flattened());
+        let state = hexadecimal(hasher.finish());
         let weak = !is_settled(facts.changed, now);
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         // RFC 9110 §8.8.2.1: never later than the message itself.
         let modified = u64::try_from(facts.modified.seconds).ok().map(|seconds| seconds.min(now));
         let modified = modified.filter(|&seconds| seconds <= LAST_SECOND);
-        Validators { tag: Some(Tag { opaque, weak }), modified, now, date_is_shared: false }
+        Validators {
+            tag: Some(Tag { state, coding: None, weak }),
+            modified,
+            now,
+            date_is_shared: false,
+        }
     }
 
     /// The same where the file's date is that of its codings as well, which makes it a weak validator
@@ -57,9 +69,8 @@ impl Validators {
 
     /// Those of what is made of the file anew for every request: the same content, not the same
     /// bytes.
-    pub(crate) fn encoded(self, coding: &str) -> Validators {
-        let tag =
-            self.tag.map(|tag| Tag { opaque: format!("{}-{coding}", tag.opaque), weak: true });
+    pub(crate) fn encoded(self, coding: &'static str) -> Validators {
+        let tag = self.tag.map(|tag| Tag { coding: Some(coding), weak: true, ..tag });
         Validators { tag, ..self }
     }
 
@@ -70,18 +81,40 @@ impl Validators {
     }
 
     pub(crate) fn etag(&self) -> Option<HeaderValue> {
-        let Tag { opaque, weak } = self.tag.as_ref()?;
-        owned([if *weak { "W/\"" } else { "\"" }, opaque, "\""].concat()).ok()
+        let Tag { state, coding, weak } = self.tag.as_ref()?;
+        let before: &[u8] = if *weak { b"W/\"" } else { b"\"" };
+        let (hyphen, coding) = coding.map_or(("", ""), |coding| ("-", coding));
+        let parts = [before, state, hyphen.as_bytes(), coding.as_bytes(), b"\""];
+        // The longest name of a coding is `gzip`.
+        let mut text = [0; 32];
+        let mut room = &mut text[..];
+        parts.iter().try_for_each(|part| room.write_all(part)).ok()?;
+        let left = room.len();
+        HeaderValue::from_bytes(&text[..text.len() - left]).ok()
     }
 
     pub(crate) fn last_modified(&self) -> Option<HeaderValue> {
-        owned(httpdate::fmt_http_date(time(self.modified?))).ok()
+        const LENGTH: usize = "Thu, 01 Jan 1970 00:00:00 GMT".len();
+        let mut text = [0; LENGTH];
+        write!(&mut text[..], "{}", HttpDate::from(time(self.modified?))).ok()?;
+        HeaderValue::from_bytes(&text).ok()
     }
 }
 
-fn hexadecimal(number: u64) -> String {
-    let digit = |place: u32| char::from_digit((number >> (4 * place)) as u32 & 0xf, 16);
-    (0..16).rev().filter_map(digit).collect()
+impl Tag {
+    /// Whether `opaque` is what stands between this tag's quotes.
+    pub(crate) fn is(&self, opaque: &[u8]) -> bool {
+        match (opaque.strip_prefix(&self.state), self.coding) {
+            (Some(rest), None) => rest.is_empty(),
+            (Some(rest), Some(coding)) => rest.strip_prefix(b"-") == Some(coding.as_bytes()),
+            (None, _) => false,
+        }
+    }
+}
+
+fn hexadecimal(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    std::array::from_fn(|place| DIGITS[(number >> (60 - 4 * place)) as usize & 0xf])
 }
 
 /// A number of seconds as a point in time.
@@ -119,14 +152,14 @@ mod tests {
     #[test]
     fn numbers_have_all_their_digits() {
         for number in [0, 0xa, 0x0123_4567_89ab_cdef, u64::MAX] {
-            assert_eq!(hexadecimal(number), format!("{number:016x}"));
+            assert_eq!(hexadecimal(number), format!("{number:016x}").as_bytes());
         }
     }
 
     #[test]
     fn every_fact_makes_another_tag() {
         let stamp = Stamp { seconds: 1_000, nanoseconds: 500_000_001 };
-        let tags: std::collections::HashSet<String> = [
+        let tags: std::collections::HashSet<[u8; 16]> = [
             facts(),
             Facts { device: 9, ..facts() },
             Facts { inode: 9, ..facts() },
@@ -135,7 +168,7 @@ mod tests {
             Facts { changed: stamp, ..facts() },
         ]
         .iter()
-        .map(|facts| tag(facts, time(9_000)).opaque)
+        .map(|facts| tag(facts, time(9_000)).state)
         .collect();
         assert_eq!(tags.len(), 6);
     }
@@ -150,7 +183,7 @@ mod tests {
         assert!(tag(&coarse, at(2_001_900)).weak);
         assert!(!tag(&coarse, at(2_002_100)).weak);
         let weak = tag(&facts(), at(2_000_550));
-        assert_eq!(weak.opaque, tag(&facts(), at(9_000_000)).opaque);
+        assert_eq!(weak.state, tag(&facts(), at(9_000_000)).state);
     }
 
     #[test]
