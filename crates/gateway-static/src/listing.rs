@@ -43,7 +43,7 @@ pub(crate) fn answer(
     }
     let place = Place::new(environ, path);
     let (json, uploads) = (prefers_json(environ), site.uploads.is_some());
-    let text = site.listings.get(directory.facts, &place.href, json, || {
+    let text = site.listings.get(directory.facts, place.href.clone(), json, || {
         let mut entries = read(site, path, &directory)?;
         entries.sort_by_cached_key(Entry::order);
         Ok(if json { json::text(&place, &entries) } else { page::text(&place, &entries, uploads) })

@@ -1,8 +1,8 @@
 //! Listings that were made a moment ago.
 //!
-//! A listing costs as much as its directory is large, and a request for it a few bytes. So a directory
-//! is read by one at a time, and those who ask meanwhile, or within a moment, are sent the same page:
-//! of the same memory, however slowly they read it.
+//! A listing costs as much as its directory is large, and a request for it a few bytes. So it is made
+//! by one at a time, and those who ask meanwhile, or within a moment, are sent the same page: of the
+//! same memory, however slowly they read it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,33 +18,50 @@ use crate::validators::is_settled;
 /// the directory; sizes and dates of the others may be so old.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Beyond so many bytes, or directories, the listing that was asked for least lately is given up.
+/// Beyond so many bytes, or listings, that which was asked for least lately is given up.
 const MOST_BYTES: usize = 32 << 20;
-const MOST_DIRECTORIES: usize = 64;
+const MOST_LISTINGS: usize = 64;
 
 /// The listings of one tree.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recent {
     /// Who was asked for last is the last.
-    directories: Mutex<Vec<Arc<Directory>>>,
+    listings: Mutex<Vec<Arc<Listing>>>,
+    fresh: Duration,
 }
 
 #[derive(Debug)]
-struct Directory {
-    /// Device and inode.
-    identity: (u64, u64),
-    /// Locked while it is read.
+struct Listing {
+    subject: Subject,
+    /// Locked while it is made.
     page: Mutex<Option<Page>>,
     bytes: AtomicUsize,
 }
 
-#[derive(Debug)]
-struct Page {
-    facts: Facts,
+/// What is listed, and how.
+#[derive(Debug, PartialEq, Eq)]
+struct Subject {
+    device: u64,
+    inode: u64,
     href: String,
     json: bool,
+}
+
+#[derive(Debug)]
+struct Page {
+    /// The directory before it was read.
+    facts: Facts,
+    /// Whether a change since then is to be seen by other facts.
+    is_settled: bool,
+    begun: Instant,
     made: Instant,
     text: Bytes,
+}
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent { listings: Mutex::default(), fresh: FRESH }
+    }
 }
 
 impl Recent {
@@ -57,60 +74,72 @@ impl Recent {
     pub(super) fn get(
         &self,
         facts: Facts,
-        href: &str,
+        href: String,
         json: bool,
         make: impl FnOnce() -> Result<String>,
     ) -> Result<Bytes> {
-        let directory = self.directory((facts.device, facts.inode));
-        let mut page = lock(&directory.page);
-        if let Some(page) = &*page
-            && page.facts == facts
-            && page.json == json
-            && page.href == href
-            && page.made.elapsed() < FRESH
-        {
-            return Ok(page.text.clone());
+        let arrived = Instant::now();
+        let subject = Subject { device: facts.device, inode: facts.inode, href, json };
+        let listing = self.listing(subject);
+        let text = self.page(&listing, facts, arrived, make);
+        drop(listing);
+        self.trim();
+        text
+    }
+
+    fn page(
+        &self,
+        listing: &Listing,
+        facts: Facts,
+        arrived: Instant,
+        make: impl FnOnce() -> Result<String>,
+    ) -> Result<Bytes> {
+        let mut page = lock(&listing.page);
+        if let Some(page) = &*page {
+            let is_same = page.is_settled && page.facts == facts;
+            // What was read since this request came cannot be too old for it.
+            if arrived <= page.begun || is_same && page.made.elapsed() < self.fresh {
+                return Ok(page.text.clone());
+            }
         }
-        let (made, begun) = (Instant::now(), SystemTime::now());
         *page = None;
-        let text = Bytes::from(make()?);
-        // Otherwise a change since then might not be seen by the facts.
-        if is_settled(facts.changed, begun) {
-            directory.bytes.store(text.len(), Ordering::Relaxed);
-            *page = Some(Page { facts, href: href.to_owned(), json, made, text: text.clone() });
-            drop(page);
-            self.trim();
-        }
+        listing.bytes.store(0, Ordering::Relaxed);
+        let (begun, is_settled) = (Instant::now(), is_settled(facts.changed, SystemTime::now()));
+        let text = Bytes::from(make()?.into_bytes().into_boxed_slice());
+        listing.bytes.store(text.len(), Ordering::Relaxed);
+        let made = Instant::now();
+        *page = Some(Page { facts, is_settled, begun, made, text: text.clone() });
         Ok(text)
     }
 
-    fn directory(&self, identity: (u64, u64)) -> Arc<Directory> {
-        let mut directories = lock(&self.directories);
-        let known = directories.iter().position(|directory| directory.identity == identity);
-        let directory = match known {
-            Some(at) => directories.remove(at),
-            None => Arc::new(Directory {
-                identity,
-                page: Mutex::default(),
-                bytes: AtomicUsize::default(),
-            }),
+    fn listing(&self, subject: Subject) -> Arc<Listing> {
+        let mut listings = lock(&self.listings);
+        let known = listings.iter().position(|listing| listing.subject == subject);
+        let listing = match known {
+            Some(at) => listings.remove(at),
+            None => {
+                Arc::new(Listing { subject, page: Mutex::default(), bytes: AtomicUsize::default() })
+            }
         };
-        directories.push(Arc::clone(&directory));
-        directory
+        listings.push(Arc::clone(&listing));
+        listing
     }
 
+    /// Gives up what is too much, but nothing that somebody makes or waits for.
     fn trim(&self) {
-        let mut directories = lock(&self.directories);
-        let size = |directory: &Arc<Directory>| directory.bytes.load(Ordering::Relaxed);
-        let mut bytes: usize = directories.iter().map(size).sum();
-        let mut given_up = 0;
-        while given_up + 1 < directories.len()
-            && (bytes > MOST_BYTES || directories.len() - given_up > MOST_DIRECTORIES)
-        {
-            bytes -= size(&directories[given_up]);
-            given_up += 1;
-        }
-        directories.drain(..given_up);
+        let mut listings = lock(&self.listings);
+        let size = |listing: &Listing| listing.bytes.load(Ordering::Relaxed);
+        let mut bytes = listings.iter().map(|listing| size(listing)).sum::<usize>();
+        let mut count = listings.len();
+        listings.retain(|listing| {
+            let is_too_much = bytes > MOST_BYTES || count > MOST_LISTINGS;
+            let is_given_up = is_too_much && Arc::strong_count(listing) == 1;
+            if is_given_up {
+                count -= 1;
+                bytes = bytes.saturating_sub(size(listing));
+            }
+            !is_given_up
+        });
     }
 }
 
@@ -133,10 +162,15 @@ mod tests {
         Facts { inode, modified: long_ago, changed: long_ago, ..Facts::default() }
     }
 
+    /// In which nothing grows old while a test runs.
+    fn recent() -> Recent {
+        Recent { fresh: Duration::from_secs(3600), ..Recent::default() }
+    }
+
     /// Whether `get` makes a page anew.
     fn makes(recent: &Recent, facts: Facts, href: &str, json: bool, length: usize) -> bool {
         let mut made = false;
-        let page = recent.get(facts, href, json, || {
+        let page = recent.get(facts, href.to_owned(), json, || {
             made = true;
             Ok("x".repeat(length))
         });
@@ -146,59 +180,77 @@ mod tests {
 
     #[test]
     fn it_is_made_once_for_the_same_and_anew_for_another() {
-        let recent = Recent::default();
+        let recent = recent();
         let facts = directory(1);
         assert!(makes(&recent, facts, "/a/", false, 9));
         assert!(!makes(&recent, facts, "/a/", false, 9));
         assert!(makes(&recent, facts, "/a/", true, 8));
         assert!(makes(&recent, facts, "/b/", true, 8));
-        assert!(!makes(&recent, facts, "/b/", true, 8));
+        for (href, json, length) in [("/a/", false, 9), ("/a/", true, 8), ("/b/", true, 8)] {
+            assert!(!makes(&recent, facts, href, json, length), "one beside the other");
+        }
         let changed = Facts { changed: Stamp { seconds: 2_000, nanoseconds: 1 }, ..facts };
         assert!(makes(&recent, changed, "/b/", true, 8));
         assert!(makes(&recent, directory(2), "/b/", true, 8));
-        assert!(!makes(&recent, changed, "/b/", true, 8), "one beside the other");
+        assert!(!makes(&recent, changed, "/b/", true, 8));
     }
 
     #[test]
     fn what_fails_is_tried_again() {
-        let recent = Recent::default();
-        let failed =
-            recent.get(directory(1), "/", false, || Err(std::io::Error::other("no").into()));
+        let recent = recent();
+        let failed = recent
+            .get(directory(1), "/".to_owned(), false, || Err(std::io::Error::other("no").into()));
         assert!(failed.is_err());
         assert!(makes(&recent, directory(1), "/", false, 1));
+        assert!(!makes(&recent, directory(1), "/", false, 1));
+    }
+
+    /// A directory that changes just now.
+    fn unsettled() -> Facts {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later");
+        let seconds = i64::try_from(now.as_secs()).expect("it is not that late") + 100;
+        Facts { changed: Stamp { seconds, nanoseconds: 1 }, ..directory(1) }
     }
 
     #[test]
     fn a_directory_that_just_changed_is_read_each_time() {
-        let recent = Recent::default();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later");
-        let seconds = i64::try_from(now.as_secs()).expect("it is not that late") + 100;
-        let changed = Stamp { seconds, nanoseconds: 1 };
-        let facts = Facts { changed, ..directory(1) };
-        assert!(makes(&recent, facts, "/", false, 1));
-        assert!(makes(&recent, facts, "/", false, 1));
+        let recent = recent();
+        assert!(makes(&recent, unsettled(), "/", false, 1));
+        assert!(makes(&recent, unsettled(), "/", false, 1));
     }
 
     #[test]
     fn it_is_not_kept_for_long() {
-        let recent = Recent::default();
+        let recent = Recent { fresh: Duration::ZERO, ..Recent::default() };
         assert!(makes(&recent, directory(1), "/", false, 1));
-        let kept = Arc::clone(&lock(&recent.directories)[0]);
-        let earlier = lock(&kept.page).as_ref().and_then(|page| page.made.checked_sub(FRESH));
-        lock(&kept.page).as_mut().expect("it was made").made = earlier.expect("there was a time");
         assert!(makes(&recent, directory(1), "/", false, 1));
+    }
+
+    /// Whatever became of the directory meanwhile, and however long it took.
+    #[test]
+    fn those_who_came_before_it_was_begun_are_sent_the_same() {
+        let recent = Recent { fresh: Duration::ZERO, ..Recent::default() };
+        let arrived = Instant::now();
+        let subject = Subject { device: 0, inode: 1, href: "/".to_owned(), json: false };
+        let listing = recent.listing(subject);
+        let first = recent.page(&listing, unsettled(), arrived, || Ok("page".to_owned()));
+        assert_eq!(first.expect("it is made"), "page");
+        let waited = recent.page(&listing, directory(1), arrived, || panic!("it is there"));
+        assert_eq!(waited.expect("it is there"), "page");
+        let later = recent.page(&listing, unsettled(), Instant::now(), || Ok("later".to_owned()));
+        assert_eq!(later.expect("it is made"), "later");
     }
 
     #[test]
     fn those_who_ask_meanwhile_wait_for_the_same() {
         const ALL: usize = 8;
-        let recent = Recent::default();
+        let recent = recent();
         let (begin, times) = (Barrier::new(ALL), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..ALL {
                 scope.spawn(|| {
                     begin.wait();
-                    let page = recent.get(directory(1), "/", false, || {
+                    let page = recent.get(directory(1), "/".to_owned(), false, || {
                         times.fetch_add(1, Ordering::Relaxed);
                         Ok("page".to_owned())
                     });
@@ -210,8 +262,8 @@ mod tests {
     }
 
     #[test]
-    fn the_least_lately_asked_for_go_first_and_one_is_always_kept() {
-        let recent = Recent::default();
+    fn the_least_lately_asked_for_go_first() {
+        let recent = recent();
         let half = MOST_BYTES / 2;
         assert!(makes(&recent, directory(1), "/", false, half));
         assert!(makes(&recent, directory(2), "/", false, half));
@@ -219,12 +271,25 @@ mod tests {
         assert!(makes(&recent, directory(3), "/", false, 1));
         assert!(!makes(&recent, directory(1), "/", false, half), "asked for after the second");
         assert!(makes(&recent, directory(2), "/", false, half), "given up");
-        assert!(makes(&recent, directory(4), "/", false, 2 * MOST_BYTES));
-        assert!(!makes(&recent, directory(4), "/", false, 2 * MOST_BYTES));
-        for inode in 10..=10 + MOST_DIRECTORIES as u64 {
+        for inode in 10..=10 + MOST_LISTINGS as u64 {
             assert!(makes(&recent, directory(inode), "/", false, 1));
         }
-        assert_eq!(lock(&recent.directories).len(), MOST_DIRECTORIES);
+        assert_eq!(lock(&recent.listings).len(), MOST_LISTINGS);
         assert!(makes(&recent, directory(10), "/", false, 1));
+    }
+
+    #[test]
+    fn what_is_too_much_by_itself_is_for_those_who_wait_only() {
+        let recent = recent();
+        let much = 2 * MOST_BYTES;
+        assert!(makes(&recent, directory(1), "/", false, 1));
+        let subject = Subject { device: 0, inode: 2, href: "/".to_owned(), json: false };
+        let waiting = recent.listing(subject);
+        assert!(makes(&recent, directory(2), "/", false, much));
+        assert!(!makes(&recent, directory(2), "/", false, much), "somebody waits for it");
+        drop(waiting);
+        assert!(!makes(&recent, directory(2), "/", false, much), "the last one");
+        assert!(makes(&recent, directory(2), "/", false, much));
+        assert!(lock(&recent.listings).is_empty());
     }
 }
