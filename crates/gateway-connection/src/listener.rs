@@ -23,8 +23,9 @@ const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
 
 /// A bound socket, not blocking, whose connections wait in a backlog of 4,096.
 ///
-/// Its TCP connections have `TCP_NODELAY` and keep-alive: a peer that vanished without a word is noticed
-/// after two minutes, also where no timeout of HTTP runs, as after an upgrade.
+/// Its TCP connections have `TCP_NODELAY` and keep-alive: a peer that vanished without a word while
+/// nothing was on its way to it is noticed after two minutes, also where no timeout of HTTP runs, as
+/// after an upgrade.
 ///
 /// Dropping it closes the socket, unless [`split`](Listener::split) took that out.
 #[derive(Debug)]
@@ -287,6 +288,8 @@ mod tests {
         let ListenerSocket::Tcp(socket) = &listener.socket else { panic!("{listener:?}") };
         let address = socket.local_addr().expect("it is bound");
         let _peer = TcpStream::connect(address).expect("it listens");
+        // The peer may be through with connecting before it can be accepted.
+        socket.set_nonblocking(false).expect("a socket's mode");
         socket.accept().expect("a peer waits").0
     }
 

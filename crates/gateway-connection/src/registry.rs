@@ -261,14 +261,17 @@ impl<E> Drop for Permit<E> {
 }
 
 /// What is counted as one: RFC 6177 has /64 as the least that a site is given, so an exact IPv6 address
-/// bounds nobody. An IPv4 address is itself, also where an IPv6 socket shows it (RFC 4291 §2.5.5.2).
+/// bounds nobody. An IPv4 address is itself, also where an IPv6 socket or a translator shows it (RFC 4291
+/// §2.5.5.2, RFC 6052 §2.1), and so is each of those that have the link's prefix alone.
 fn customer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+    let IpAddr::V6(address) = address.to_canonical() else { return address.to_canonical() };
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            IpAddr::from([a, b, c, d])
         }
-        address => address,
+        _ if address.is_unicast_link_local() => IpAddr::V6(address),
+        [a, b, c, d, ..] => IpAddr::from([a, b, c, d, 0, 0, 0, 0]),
     }
 }
 
@@ -360,7 +363,7 @@ mod tests {
     #[test]
     fn a_network_of_ipv6_is_one_and_a_mapped_address_is_what_it_maps() {
         let now = Instant::now();
-        let registry = Registry::new(8, Some(1), now);
+        let registry = Registry::new(16, Some(1), now);
         let mut permits = Vec::new();
         let mut connect = |address: &str| {
             let address: IpAddr = address.parse().expect("an address");
@@ -375,6 +378,10 @@ mod tests {
         assert!(connect("::ffff:192.0.2.1"));
         assert!(!connect("192.0.2.1"), "the same address");
         assert!(connect("::ffff:192.0.2.2"), "another one");
+        assert!(!connect("64:ff9b::192.0.2.2"), "the same, translated");
+        assert!(connect("64:ff9b::192.0.2.3"), "another one");
+        assert!(connect("fe80::1") && connect("fe80::2"), "two on the link");
+        assert!(!connect("fe80::2"));
         permits.clear();
         assert!(registry.lock().per_address.is_empty());
     }

@@ -98,9 +98,10 @@ impl StaticFilesBuilder {
     /// `href` (encoded, absolute), `type` (`directory` or `file`), `size` in bytes (files only) and
     /// `modified` (RFC 3339, UTC).
     ///
-    /// An entry that comes, goes or is renamed is seen at once; a size or a date may be a second old. A directory
-    /// is read by one request at a time, and those that ask meanwhile or within that second are sent
-    /// the same page. So are those of slow readers, which cost no memory of their own.
+    /// An entry that comes, goes or is renamed is seen at once, where the file system tells by the
+    /// directory's time of change; a size, a date or where a link leads may be a second old. A directory
+    /// is read by one request at a time, and those that came before, or come within that second, are
+    /// sent the same page. So are slow readers, which cost no memory of their own.
     pub fn listing(mut self, listing: bool) -> StaticFilesBuilder {
         self.listing = listing;
         self
@@ -141,7 +142,8 @@ impl StaticFilesBuilder {
     /// What is compressed on the fly has a weak `ETag` and no `Content-Length`. It costs a
     /// processor's time for every response, and, until it is read, 0.4 MiB of memory with gzip and
     /// 2 with Brotli; siblings that were compressed once are better. 64 responses are compressed at a
-    /// time; whoever asks for a file meanwhile gets it as it is, or a 503 where that is not acceptable.
+    /// time; whoever asks for a file meanwhile gets it as it is. Where that is not acceptable to the
+    /// peer it is a 503, and a 406 for what is too long to be compressed.
     #[cfg(any(feature = "gzip", feature = "brotli"))]
     pub fn compression(mut self, compression: bool) -> StaticFilesBuilder {
         self.compression = compression;

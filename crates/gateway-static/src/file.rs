@@ -125,10 +125,12 @@ impl Site {
         media: &Media,
         opened: &Opened,
     ) -> Option<Coding> {
-        let is_worth_it = media.is_compressible()
-            && (WORTH_COMPRESSING..=TOO_LONG_TO_COMPRESS).contains(&opened.facts.len);
+        if !self.compression || opened.facts.len > TOO_LONG_TO_COMPRESS {
+            return None;
+        }
+        let is_worth_it = media.is_compressible() && opened.facts.len >= WORTH_COMPRESSING;
         let is_range = values(environ, "range").next().is_some();
-        if !self.compression || (identity && (is_range || !is_worth_it)) {
+        if identity && (is_range || !is_worth_it) {
             return None;
         }
         wanted.iter().copied().find(|&coding| compress::can(coding))

@@ -19,10 +19,10 @@
 //! | a directory, with its slash | an index file, a listing if [allowed](StaticFilesBuilder::listing), or 404 |
 //! | a directory without its slash | 301 to where it has one; the query stays |
 //! | preconditions | 304 or 412, in the order of RFC 9110 §13.2.2 |
-//! | `Range` | 206, for several ranges as `multipart/byteranges`, or 416 |
+//! | `Range` | 206, for several ranges as `multipart/byteranges`, or 416; several of a sibling are the whole |
 //! | `Accept-Encoding` | a sibling `.br`, `.zst` or `.gz`, if [allowed](StaticFilesBuilder::precompressed) |
 //! | `PUT`, or a form that is posted to a directory | the files are stored, if [allowed](#uploads) |
-//! | another method | `OPTIONS` 204, else 405 |
+//! | another method | `OPTIONS` 204, else 405; 501 for one that nobody knows |
 //!
 //! # What is never served
 //!

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{LazyLock, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_core::ErrorStream;
 
@@ -36,10 +36,12 @@ pub fn note(text: impl Display) {
 }
 
 /// From here on nobody waits until a [`note`] is read: neither a request nor the end of the process.
-/// What does not fit is lost. [`finish`] is for the last ones.
+/// What does not fit is lost. [`finish`] is for the last ones. To be called when something serves: who
+/// is only told why nothing does may take their time to read it.
 pub fn keep_notes() {
     let tell = |lost| note(format_args!("{lost} lines were lost: nobody read standard error"));
-    if may_block(io::stderr())
+    if NOTES.get().is_none()
+        && may_block(io::stderr())
         && let Ok(backlog) = Backlog::new(io::stderr(), tell)
     {
         let _ = NOTES.set(backlog);
@@ -73,9 +75,10 @@ pub fn access_lines() -> Box<dyn Write + Send> {
 
 /// Waits until everything is written, but not for ever: nobody may be there to read it.
 pub fn finish() {
+    let deadline = Instant::now() + LAST_LINES;
     let access_lines = LazyLock::get(&ACCESS_LINES).and_then(Option::as_ref);
     for backlog in access_lines.into_iter().chain(NOTES.get()) {
-        backlog.drain(LAST_LINES);
+        backlog.drain(deadline.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::console;
 pub const GRACE: Duration = Duration::from_secs(25);
 
 /// How long the server may take to end once the grace is over.
-const OVERTIME: Duration = Duration::from_secs(3);
+const OVERTIME: Duration = Duration::from_secs(2);
 
 /// How long the server may take to end at once.
 const AT_ONCE: Duration = Duration::from_secs(1);

@@ -265,7 +265,8 @@ mod on_the_fly {
             assert_eq!(coding("/short.txt", accepted), (200, (*accepted).to_owned()));
             assert_eq!(coding("/long.txt", accepted), (200, String::new()));
             let nothing_else = format!("{accepted}, identity;q=0");
-            assert_eq!(coding("/long.txt", &nothing_else), (200, (*accepted).to_owned()));
+            assert_eq!(coding("/short.txt", &nothing_else), (200, (*accepted).to_owned()));
+            assert_eq!(coding("/long.txt", &nothing_else), (406, String::new()));
         }
     }
 

@@ -50,7 +50,10 @@ impl Running {
     pub(crate) fn closes(&self) {
         const SOON: Duration = Duration::from_millis(20);
         let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-        while !TcpStream::connect_timeout(&self.address, SOON).is_err_and(refused) {}
+        let begin = Instant::now();
+        while !TcpStream::connect_timeout(&self.address, SOON).is_err_and(refused) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "it listens");
+        }
     }
 
     /// Orders it to stop and waits until it has.
@@ -77,13 +80,14 @@ impl Drop for Running {
 /// Runs `round`, which tells a server to stop, until it was fast enough to prove something: its
 /// connections are spared for a second, which a busy machine may let pass.
 pub(crate) fn within_a_second(mut round: impl FnMut() -> io::Result<()>) {
-    loop {
+    for _ in 0..20 {
         let begin = Instant::now();
         match round() {
             Ok(()) => return,
             Err(error) => assert!(begin.elapsed() >= Duration::from_secs(1), "{error}"),
         }
     }
+    panic!("it was never fast enough");
 }
 
 /// Whether `test` may go on: it has a process for itself. Otherwise it is run in one here.

@@ -108,16 +108,21 @@ impl Server {
         let mut child = command.spawn().expect("the command starts");
         let mut unheard = BufReader::new(child.stderr.take().expect("piped"));
         let out = lines(child.stdout.take().expect("piped"));
-        let mut said = String::new();
-        let address = loop {
-            let before = said.len();
-            assert_ne!(unheard.read_line(&mut said).expect("text"), 0, "{said}");
-            if let Some(address) = address_in(&said[before..]) {
-                break address;
-            }
-        };
         let (_, err) = channel();
-        Server { child, out, err, said, address, _unheard: Some(unheard) }
+        let (said, address) = (String::new(), String::new());
+        let mut server = Server { child, out, err, said, address, _unheard: None };
+        let (tell, told) = channel();
+        thread::spawn(move || {
+            let mut said = String::new();
+            while unheard.read_line(&mut said).is_ok_and(|n| n > 0) && !said.contains("http://") {}
+            tell.send((said, unheard))
+        });
+        let told = told.recv_timeout(PATIENCE_WITH_BUILDS).expect("it says where it listens");
+        let (said, unheard) = told;
+        server.address = said.lines().find_map(address_in).expect(&said);
+        server.said = said;
+        server._unheard = Some(unheard);
+        server
     }
 
     /// Begins to read its standard output.

@@ -85,7 +85,6 @@ impl Supervisor {
 
     /// Builds and runs it until it is stopped, or ends by itself; if `watched` change, anew.
     pub(crate) fn run(mut self, watched: Option<Sources>) -> Result<ExitCode, Failure> {
-        console::keep_notes();
         self.reloading = watched.is_some();
         // Before the build, which must not miss a change.
         let _watcher = watched.map(|sources| watch(sources, self.sender.clone())).transpose()?;
@@ -132,6 +131,7 @@ impl Supervisor {
         let Some(start) = &self.start else { return Ok(self.ended()) };
         match outcome {
             Ok(program) => {
+                console::keep_notes();
                 let child = start.start(&program);
                 let child = child
                     .map_err(|source| Failure::Io { action: "start the application", source })?;
