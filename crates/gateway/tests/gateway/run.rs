@@ -3,6 +3,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -110,6 +113,25 @@ fn errors_say_which_half_failed() {
 
     tiny.write("pub fn app( {");
     check("app", 6, &["error: the build failed; the compiler's errors are above", "src/lib.rs:1"]);
+}
+
+/// It is more than a pipe holds, and somebody may look at its begin first.
+#[test]
+fn what_the_compiler_says_is_there_however_late_it_is_read() {
+    const ERRORS: usize = 500;
+    let wrong = |n| format!("pub fn app{n}() -> u32 {{\n    \"no number\"\n}}\n");
+    let tiny = Crate::new("tiny-wrong", &(0..ERRORS).map(wrong).collect::<String>());
+    let mut command = tiny.run("app0", &[]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        assert!(child.try_wait().expect("a child").is_none(), "nobody has read what it says");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(6), "{said}");
+    assert_eq!(said.matches("error[E0308]").count(), ERRORS);
+    assert!(said.ends_with("error: the build failed; the compiler's errors are above\n"), "{said}");
 }
 
 #[test]
