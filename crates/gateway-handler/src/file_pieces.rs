@@ -39,9 +39,7 @@ impl Iterator for FilePieces {
             return None;
         }
         let wanted = usize::try_from(body.len).unwrap_or(usize::MAX).min(PIECE);
-        // Cleared here and not by the allocator, which takes longer for a small file.
-        let mut piece = BytesMut::with_capacity(wanted);
-        piece.resize(wanted, 0);
+        let mut piece = BytesMut::zeroed(wanted);
         let read = loop {
             match body.file.read_at(&mut piece, body.offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

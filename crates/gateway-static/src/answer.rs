@@ -29,7 +29,6 @@ impl Answer {
     }
 
     /// With another field, of which there is none yet.
-    #[inline(always)]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Answer {
         debug_assert!(self.field(&name).is_none(), "{name} is there");
         self.headers.push((name, value));
@@ -43,7 +42,6 @@ impl Answer {
     }
 
     /// With another field where there is a value.
-    #[inline(always)]
     pub(crate) fn with_some(self, name: HeaderName, value: Option<HeaderValue>) -> Answer {
         match value {
             Some(value) => self.with(name, value),

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -123,13 +124,15 @@ fn what_the_compiler_says_is_there_however_late_it_is_read() {
     let tiny = Crate::new("tiny-wrong", &(0..ERRORS).map(wrong).collect::<String>());
     let mut command = tiny.run("app0", &[]);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the command starts");
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(5) {
-        assert!(child.try_wait().expect("a child").is_none(), "nobody has read what it says");
-        thread::sleep(Duration::from_millis(50));
-    }
-    let said = std::io::read_to_string(child.stderr.take().expect("piped")).expect("text");
-    assert_eq!(child.wait().expect("it ends").code(), Some(6), "{said}");
+    let mut stderr = child.stderr.take().expect("piped");
+    let (tell, ended) = channel();
+    thread::spawn(move || tell.send(child.wait()));
+    let early = ended.recv_timeout(Duration::from_secs(5));
+    assert!(early.is_err(), "nobody has read what it says, and it ended: {early:?}");
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).expect("text");
+    let status = ended.recv().expect("it is told").expect("it ends");
+    assert_eq!(status.code(), Some(6), "{said}");
     assert_eq!(said.matches("error[E0308]").count(), ERRORS);
     assert!(said.ends_with("error: the build failed; the compiler's errors are above\n"), "{said}");
 }
