@@ -187,6 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_what_stands_between_its_quotes_and_nothing_longer() {
+        let plain = Validators::of(&facts(), time(9_000));
+        let coded = plain.encoded("br");
+        for validators in [plain, coded] {
+            let field = validators.etag().expect("a file has a tag");
+            let opaque = field.as_bytes().split(|&byte| byte == b'"').nth(1).expect("it is quoted");
+            let is = |opaque: &[u8]| validators.tag.expect("a file has a tag").is(opaque);
+            assert!(is(opaque));
+            assert!(!is(&opaque[1..]) && !is(&opaque[..15]) && !is(&[opaque, b"x"].concat()));
+        }
+        let state = &plain.tag.expect("a file has a tag").state;
+        let is_coded = |opaque: &[u8]| coded.tag.expect("a file has a tag").is(opaque);
+        assert!(!is_coded(state) && !is_coded(&[state, &b"-gzip"[..]].concat()));
+        assert!(!plain.tag.expect("a file has a tag").is(&[state, &b"-br"[..]].concat()));
+    }
+
+    #[test]
     fn dates_that_cannot_be_said_are_left_out() {
         let at = |seconds| Facts { modified: Stamp { seconds, nanoseconds: 0 }, ..facts() };
         assert_eq!(Validators::of(&at(-1), time(9_000)).last_modified(), None);
